@@ -1,0 +1,121 @@
+"""The one place where dealbook is configured: environment variables that start with `DEALBOOK_`.
+
+It stands on the lowest floor because every floor needs to know where the state lives.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Set one in the environment, for example `DEALBOOK_HOME=/srv/dealbook`."""
+
+    model_config = SettingsConfigDict(env_prefix="DEALBOOK_", frozen=True)
+
+    home: Path = Field(
+        default=Path("var"), description="Folder that holds all state: ledger, warehouse, published files, keys."
+    )
+    ledger_url: str = Field(
+        default="", description="SQLAlchemy address of the ledger; empty means SQLite at `home/ledger.sqlite3`."
+    )
+    business_timezone: str = Field(
+        default="Asia/Singapore", description="IANA time zone in which a business day begins and ends."
+    )
+    reporting_currency: str = Field(
+        default="SGD", pattern="^[A-Z]{3}$", description="ISO 4217 currency in which totals are reported."
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the API and the workspace listen on.")
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65535,
+        description="Port of the API and the workspace; another is taken when it is in use.",
+    )
+    dagster_port: int = Field(
+        default=3000, ge=0, le=65535, description="Port of the Dagster UI; another is taken when it is in use."
+    )
+    keep_published: int = Field(default=10, ge=1, description="How many published files are kept for rollback.")
+    ingest_batch_size: int = Field(
+        default=50_000, ge=1, description="Log entries landed in the warehouse per transaction."
+    )
+    stale_after_hours: int = Field(
+        default=26, ge=1, description="Age in hours from which published numbers are called stale."
+    )
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("business_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+    @property
+    def ledger_address(self) -> str:
+        """SQLAlchemy address of the ledger."""
+        return self.ledger_url or f"sqlite:///{self.home / 'ledger.sqlite3'}"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The private DuckDB file that ingestion and dbt write."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        """Folder of the immutable published files and the pointer `CURRENT`."""
+        return self.home / "published"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Folder of the signed checkpoints of the log."""
+        return self.home / "checkpoints"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Folder of the secrets, mode 0700."""
+        return self.home / "keys"
+
+    @property
+    def rejects_dir(self) -> Path:
+        """Folder of the rows that imports turned away, with reasons."""
+        return self.home / "rejects"
+
+    @property
+    def sample_dir(self) -> Path:
+        """Folder of the generated sample export."""
+        return self.home / "sample"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance folder."""
+        return self.home / "dagster"
+
+    @property
+    def dbt_target_dir(self) -> Path:
+        """Folder for dbt's manifest, run results and docs site."""
+        return self.home / "dbt"
+
+    @property
+    def dbt_project_dir(self) -> Path:
+        """The dbt project, shipped with the code."""
+        return PROJECT_DIR / "dbt_project"
+
+    @property
+    def time_zone(self) -> ZoneInfo:
+        """The business time zone."""
+        return ZoneInfo(self.business_timezone)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return the settings of this process, read once from the environment."""
+    return Settings()
