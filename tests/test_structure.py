@@ -1,0 +1,82 @@
+"""The house keeps its floors: which package may import which, and what may stand only once."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = {"ledger", "ingestion", "api", "orchestration", "dealbook", "dealbook_up"}
+MAY_IMPORT = {
+    "ledger": set(),
+    "ingestion": {"ledger"},
+    "orchestration": {"ingestion", "ledger"},
+    "api": {"ledger", "ingestion"},
+}
+FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "misc", "manager", "handler", "base"}
+
+
+def _imports(path: Path) -> set[str]:
+    """Dotted names of every module that a file imports, at any depth."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def _modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_floor_imports_only_the_floors_below(package: str) -> None:
+    """Data flows one way, so imports do: a floor that reached upwards could not be used or tested alone."""
+    assert _modules(package), f"{package} has no modules: the check would see nothing"
+    allowed = MAY_IMPORT[package] | {package}
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in _modules(package)
+        for name in sorted(_imports(path))
+        if name.split(".")[0] in OURS - allowed
+    ]
+    assert not wrong
+
+
+def test_the_api_uses_only_the_file_importers_of_ingestion() -> None:
+    """The API writes to the ledger and reads the published file; of ingestion it may use the importers of files alone."""
+    allowed = ("ingestion.crm_files", "ingestion.reference_files", "ingestion.publishing")
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in _modules("api")
+        for name in _imports(path)
+        if name.startswith("ingestion.") and not name.startswith(allowed)
+    ]
+    assert not wrong
+
+
+def test_only_published_opens_duckdb_in_the_api() -> None:
+    """One process may write a DuckDB file and then no other reads it: only the reader of published files touches DuckDB."""
+    users = {path.name for path in _modules("api") if any(name.split(".")[0] == "duckdb" for name in _imports(path))}
+    assert users == {"published.py"}
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    """A name says what a module holds."""
+    wrong = [str(path.relative_to(ROOT)) for package in MAY_IMPORT for path in _modules(package) if path.stem in FORBIDDEN_NAMES]
+    assert not wrong
+
+
+def test_everything_imported_is_declared() -> None:
+    """A fresh machine has what requirements.in lists: an import that only came along with another package would break there."""
+    declared = (ROOT / "requirements.in").read_text().lower()
+    import_names = {"multipart": "python-multipart", "pydantic": "fastapi", "starlette": "fastapi", "click": "typer"}
+    import_names |= {"dbt": "dbt-core", "dagster_dbt": "dagster-dbt", "pydantic_settings": "pydantic-settings"}
+    import_names |= {"prometheus_client": "prometheus-client", "dagster_shared": "dagster", "yaml": "dagster"}
+    files = [path for package in MAY_IMPORT for path in _modules(package)] + [ROOT / "dealbook.py", ROOT / "dealbook_up.py"]
+    foreign = {name.split(".")[0] for path in files for name in _imports(path)} - OURS - sys.stdlib_module_names
+    missing = {name for name in foreign if import_names.get(name, name) not in declared}
+    assert not missing
