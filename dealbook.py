@@ -1,8 +1,316 @@
-"""The command line of dealbook."""
+"""The command line of dealbook: one page of verbs. Each imports what it needs when it runs, so that help is instant.
+
+Exit codes: 0 done, 1 the answer is no (rejects under --strict, failed checks, tampering), 2 the call can't be served.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ledger.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from ledger.store import Ledger
+
+app = typer.Typer(
+    name="dealbook",
+    help="Business performance for property agencies: deals, protected commissions, numbers that can be reproduced.",
+    epilog="Start everything on this machine: dealbook up",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+token_app = typer.Typer(help="Tokens for the REST API.", no_args_is_help=True)
+publish_app = typer.Typer(help="The published files that readers see.", no_args_is_help=True)
+audit_app = typer.Typer(help="The tamper-evident log.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
+app.add_typer(publish_app, name="publish")
+app.add_typer(audit_app, name="audit")
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
+
+
+def _settings() -> Settings:
+    return get_settings()
+
+
+def _ledger(settings: Settings) -> Ledger:
+    """Open the ledger, making it first where there is none yet."""
+    from ledger.store import initialise
+
+    return initialise(settings)
+
+
+def _print_json(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, default=str, indent=2) + "\n")
+
+
+@app.command(epilog="Example: dealbook up --deals 20000")
+def up(
+    deals: Annotated[int, typer.Option(help="Deals in the sample that fills an empty ledger.", min=0)] = 5_000,
+    agents: Annotated[int, typer.Option(help="Agents in that sample.", min=1)] = 40,
+    empty: Annotated[bool, typer.Option("--empty", help="Start with an empty ledger, without the sample.")] = False,
+    dagster: Annotated[bool, typer.Option(help="Serve the Dagster UI and run its schedules too.")] = True,
+) -> None:
+    """Run everything on this machine and print the addresses and a log-in link."""
+    from dealbook_up import run_everything
+
+    raise typer.Exit(run_everything(_settings(), out, deals=0 if empty else deals, agents=agents, with_dagster=dagster))
+
+
+@app.command(epilog="Example: DEALBOOK_HOME=/srv/dealbook dealbook init")
+def init() -> None:
+    """Make the ledger, its folders and its keys; does nothing where they exist."""
+    settings = _settings()
+    _ledger(settings)
+    out.print(f"The ledger is ready in {settings.home}")
+
+
+@app.command(epilog="Example: dealbook demo --deals 1000 --agents 10 --seed 7")
+def demo(
+    deals: Annotated[int, typer.Option(help="How many deals.", min=1)] = 5_000,
+    agents: Annotated[int, typer.Option(help="How many agents.", min=1)] = 40,
+    years: Annotated[int, typer.Option(help="Over how many years.", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed and day give the same files, byte for byte.")] = 1,
+    until: Annotated[str, typer.Option(help="Last day of the sample, YYYY-MM-DD; today unless given.")] = "",
+    files_only: Annotated[bool, typer.Option("--files-only", help="Write the files, import nothing.")] = False,
+) -> None:
+    """Write a realistic CRM export, with the dirt that real ones have, and import it."""
+    from dealbook_up import load_sample
+
+    settings = _settings()
+    ledger = None if files_only else _ledger(settings)
+    day = date.fromisoformat(until) if until else None
+    load_sample(settings, ledger, out, deals=deals, agents=agents, years=years, seed=seed, until=day)
+
+
+@app.command("import", epilog="Example: dealbook import deals.csv stage_history.csv --mapping sample_crm --dry-run")
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV or Parquet files, also .gz; files that belong together go in one call.")
+    ],
+    mapping: Annotated[str, typer.Option(help="Name of a shipped mapping, or a TOML file of your own.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and report; write nothing.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="All or nothing: one rejected row keeps everything out.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Import a CRM export: deals, stage history, commissions, people."""
+    from dealbook_up import import_with_progress
+
+    settings = _settings()
+    report = import_with_progress(settings, _ledger(settings), err, files, mapping, dry_run=dry_run, strict=strict)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        out.print(report.render(), markup=False)
+    raise typer.Exit(1 if strict and report.rejected else 0)
+
+
+@app.command(epilog="Example: dealbook reference data/reference/performance_benchmarks.csv")
+def reference(
+    files: Annotated[list[Path], typer.Argument(help="CSV, JSON or Parquet files of benchmarks or exchange rates.")],
+    as_json: AsJson = False,
+) -> None:
+    """Load reference figures: benchmarks, exchange rates."""
+    from ingestion.reference_files import load_reference_files
+
+    settings = _settings()
+    report = load_reference_files(files, settings.warehouse_path, settings.rejects_dir)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        out.print(report.render(), markup=False)
+
+
+@app.command(epilog="Example: dealbook refresh --as-of 2017-12-31")
+def refresh(
+    full: Annotated[bool, typer.Option("--full", help="Read the whole log again and rebuild everything.")] = False,
+    as_of: Annotated[
+        str, typer.Option(help="Day asked about, YYYY-MM-DD; today in the business time zone unless given.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Bring the published numbers up to date: ingest, build, check, publish."""
+    from dealbook_up import refresh_with_progress
+
+    settings = _settings()
+    day = date.fromisoformat(as_of) if as_of else None
+    report = refresh_with_progress(settings, err, full=full, as_of=day)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        out.print(report.render(), markup=False)
+    raise typer.Exit(1 if report.outcome == "failed" else 0)
+
+
+@app.command(epilog="Example: dealbook serve")
+def serve() -> None:
+    """Serve the REST API and the workspace, nothing else."""
+    from dealbook_up import serve_api
+
+    raise typer.Exit(serve_api(_settings(), out))
+
+
+@app.command("login-link", epilog="Example: dealbook login-link --email boss@example.com")
+def login_link(
+    email: Annotated[str, typer.Option(help="Whose link; the administrator's unless given.")] = "",
+    base: Annotated[str, typer.Option(help="Address where the workspace is served.")] = "",
+) -> None:
+    """Print a one-time link that signs a user in to the workspace; valid for 15 minutes."""
+    from dealbook_up import make_login_link
+
+    settings = _settings()
+    out.print(
+        make_login_link(_ledger(settings), base or f"http://{settings.host}:{settings.port}", email=email or None)
+    )
+
+
+@token_app.command("create", epilog="Example: dealbook token create --role manager --email boss@example.com")
+def token_create(
+    role: Annotated[
+        str, typer.Option(help="viewer, agent, manager or admin; for a user who exists it must be theirs.")
+    ],
+    email: Annotated[str, typer.Option(help="Whose token; the user is made where there is none.")],
+    name: Annotated[str, typer.Option(help="Name of a new user.")] = "",
+    days: Annotated[int, typer.Option(help="Days until it expires.", min=1)] = 90,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token for the REST API. It is shown once."""
+    from ledger.store import utc_now
+
+    from ledger import access
+    from ledger.vocabulary import Role
+
+    settings = _settings()
+    with _ledger(settings).write() as session:
+        user = access.find_user(session, email)
+        if user is None:
+            user = access.create_user(
+                session, access.SYSTEM, email=email, name=name or email.split("@")[0], role=Role(role)
+            )
+        elif user.role != role:
+            err.print(f"{email} is {user.role}, not {role}. Say --role {user.role}, or use another address.")
+            raise typer.Exit(2)
+        expires_at = utc_now() + timedelta(days=days)
+        token, secret = access.create_token(session, access.SYSTEM, user.id, name="command line", expires_at=expires_at)
+        document = {
+            "token": secret,
+            "token_id": token.id,
+            "user_id": user.id,
+            "role": str(user.role),
+            "expires_at": expires_at,
+        }
+    if as_json:
+        _print_json(document)
+    else:
+        out.print(f"{secret}\nKeep it now: it is not shown again. It expires on {expires_at:%d %B %Y}.")
+
+
+@publish_app.command("list", epilog="Example: dealbook publish list --json")
+def publish_list(as_json: AsJson = False) -> None:
+    """List the published files, newest first; * marks the one that readers see."""
+    from ingestion.publishing import current_publication, list_publications
+
+    settings = _settings()
+    current = current_publication(settings.published_dir)
+    rows = list_publications(settings.published_dir)
+    if as_json:
+        _print_json([{**row.to_dict(), "is_current": bool(current and row.name == current.name)} for row in rows])
+        return
+    if not rows:
+        out.print("Nothing is published yet. Run: dealbook refresh")
+    for row in rows:
+        mark = "*" if current and row.name == current.name else " "
+        out.print(f"{mark} {row.name}  as of {row.as_of_date}  log {row.log_size:,}", markup=False)
+
+
+@publish_app.command("rollback", epilog="Example: dealbook publish rollback marts-000000041233-1a2b3c.duckdb")
+def publish_rollback(
+    name: Annotated[
+        str, typer.Argument(help="A name that `dealbook publish list` shows; the one before the current unless given.")
+    ] = "",
+) -> None:
+    """Point readers at an older published file; the next refresh moves forward again."""
+    from ingestion.publishing import rollback_publication
+
+    publication = rollback_publication(_settings().published_dir, name or None)
+    out.print(f"Readers now see {publication.name} (as of {publication.as_of_date}).")
+
+
+@audit_app.command("verify", epilog="Example: dealbook audit verify --json")
+def audit_verify(as_json: AsJson = False) -> None:
+    """Recompute every hash and walk every chain of the log; list every finding."""
+    from ledger.log.verify import verify_chains
+
+    with _ledger(_settings()).read() as session:
+        report = verify_chains(session)
+    findings = [str(finding) for finding in report.findings]
+    if as_json:
+        _print_json({"entries": report.entries, "chains": report.chains, "findings": findings})
+    else:
+        out.print(
+            f"{report.entries:,} entries in {report.chains:,} chains: " + ("sound" if not findings else "NOT SOUND")
+        )
+        for finding in findings:
+            out.print(f"  {finding}", markup=False)
+    raise typer.Exit(1 if findings else 0)
+
+
+@app.command(epilog="Example: dealbook docs")
+def docs() -> None:
+    """Build the dbt docs site, which describes every table and column."""
+    from orchestration.dbt_docs import build_docs
+
+    out.print(f"The docs site is in {build_docs(_settings())}")
+
+
+@app.command(epilog="Example: dealbook doctor")
+def doctor(as_json: AsJson = False) -> None:
+    """Look at this installation and say what is wrong and what to do."""
+    from dealbook_up import examine
+
+    findings = examine(_settings())
+    if as_json:
+        _print_json([{"check": check, "ok": ok, "says": says} for check, ok, says in findings])
+    else:
+        for check, ok, says in findings:
+            out.print(f"{'ok  ' if ok else 'LOOK'} {check}: {says}", markup=False)
+    raise typer.Exit(0 if all(ok for _, ok, _ in findings) else 1)
+
+
+@app.command(epilog="Example: dealbook bench --new 0 --new 1 --new 5000")
+def bench(
+    new: Annotated[list[int] | None, typer.Option(help="Numbers of new deals to refresh with.")] = None,
+    repeat: Annotated[int, typer.Option(help="Runs of each; the median is printed.", min=1)] = 3,
+) -> None:
+    """Measure refreshes beside a bare `dbt build` of the same project, in one run; the table goes to home/bench."""
+    from orchestration.bench import run_bench
+
+    run_bench(_settings(), out, new=new or [0, 1, 5_000], repeat=repeat)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; an error that we know becomes one sentence that says what to do, and exit code 2."""
+    from ledger.errors import DealbookError
+
+    try:
+        app()
+    except DealbookError as error:
+        err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        err.print(error.detail, markup=False)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

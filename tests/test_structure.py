@@ -47,7 +47,7 @@ def test_a_floor_imports_only_the_floors_below(package: str) -> None:
 
 
 def test_the_api_uses_only_the_file_importers_of_ingestion() -> None:
-    """The API writes to the ledger and reads the published file; of ingestion it may use the importers of files alone."""
+    """The API writes to the ledger and reads the published file; of ingestion it may use importers of files alone."""
     allowed = ("ingestion.crm_files", "ingestion.reference_files", "ingestion.publishing")
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
@@ -59,24 +59,32 @@ def test_the_api_uses_only_the_file_importers_of_ingestion() -> None:
 
 
 def test_only_published_opens_duckdb_in_the_api() -> None:
-    """One process may write a DuckDB file and then no other reads it: only the reader of published files touches DuckDB."""
+    """One process may write a DuckDB file, and then no other reads it: only the reader of published files opens it."""
     users = {path.name for path in _modules("api") if any(name.split(".")[0] == "duckdb" for name in _imports(path))}
     assert users == {"published.py"}
 
 
 def test_no_module_is_named_after_nothing() -> None:
     """A name says what a module holds."""
-    wrong = [str(path.relative_to(ROOT)) for package in MAY_IMPORT for path in _modules(package) if path.stem in FORBIDDEN_NAMES]
+    wrong = [
+        str(path.relative_to(ROOT))
+        for package in MAY_IMPORT
+        for path in _modules(package)
+        if path.stem in FORBIDDEN_NAMES
+    ]
     assert not wrong
 
 
 def test_everything_imported_is_declared() -> None:
-    """A fresh machine has what requirements.in lists: an import that only came along with another package would break there."""
+    """A fresh machine has what requirements.in lists: an import that came along with another package may go with it."""
     declared = (ROOT / "requirements.in").read_text().lower()
     import_names = {"multipart": "python-multipart", "pydantic": "fastapi", "starlette": "fastapi", "click": "typer"}
     import_names |= {"dbt": "dbt-core", "dagster_dbt": "dagster-dbt", "pydantic_settings": "pydantic-settings"}
     import_names |= {"prometheus_client": "prometheus-client", "dagster_shared": "dagster", "yaml": "dagster"}
-    files = [path for package in MAY_IMPORT for path in _modules(package)] + [ROOT / "dealbook.py", ROOT / "dealbook_up.py"]
+    files = [path for package in MAY_IMPORT for path in _modules(package)] + [
+        ROOT / "dealbook.py",
+        ROOT / "dealbook_up.py",
+    ]
     foreign = {name.split(".")[0] for path in files for name in _imports(path)} - OURS - sys.stdlib_module_names
     missing = {name for name in foreign if import_names.get(name, name) not in declared}
     assert not missing

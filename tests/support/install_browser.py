@@ -13,7 +13,10 @@ from tests.support.browser import find_chromium
 
 def _try(command: list[str], seconds: int) -> bool:
     try:
-        return subprocess.run(command, timeout=seconds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+        return (
+            subprocess.run(command, timeout=seconds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+            == 0
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
 
