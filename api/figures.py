@@ -1,0 +1,212 @@
+"""The shapes of published numbers: windows, snapshots, summaries, benchmarks. `api/summaries.py` fills them."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from api.published import Publication
+
+
+class Period(StrEnum):
+    """A window by name; each ends on the day asked about, which counts."""
+
+    AS_OF = "as_of"
+    LAST_30_DAYS = "30d"
+    LAST_90_DAYS = "90d"
+    LAST_365_DAYS = "365d"
+    MONTH_TO_DATE = "mtd"
+    QUARTER_TO_DATE = "qtd"
+    YEAR_TO_DATE = "ytd"
+
+    def first_day(self, last: date) -> date | None:
+        """Return the window's first day when it ends on `last`; None for everything up to that day."""
+        match self:
+            case Period.AS_OF:
+                return None
+            case Period.MONTH_TO_DATE:
+                return last.replace(day=1)
+            case Period.QUARTER_TO_DATE:
+                return last.replace(month=last.month - (last.month - 1) % 3, day=1)
+            case Period.YEAR_TO_DATE:
+                return last.replace(month=1, day=1)
+            case _:
+                return last - timedelta(days=int(self.value.removesuffix("d")) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Whole business days, both ends included; `first` is None for everything up to `last`."""
+
+    last: date
+    first: date | None = None
+    period: Period | None = None
+
+    @property
+    def previous(self) -> "Window | None":
+        """The window of the same length just before this one, for comparison."""
+        if self.first is None:
+            return None
+        last = self.first - timedelta(days=1)
+        return Window(last=last, first=last - (self.last - self.first))
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent with published numbers."""
+
+    agent_id: str
+    agent_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An agent on a day; the columns of `agent_performance_snapshots`, whose definitions METRICS gives."""
+
+    agent_id: str
+    agent_name: str
+    snapshot_date: date
+    reporting_currency: str
+    deals_open: int
+    deals_closed_won: int
+    deals_closed_lost: int
+    deals_cancelled: int
+    gross_pipeline_value: Decimal
+    weighted_pipeline_value: Decimal
+    value_without_confidence: Decimal
+    unconverted_count: int
+    won_value: Decimal
+    lost_value: Decimal
+    closed_unconverted_count: int
+    conversion_numerator: int
+    conversion_denominator: int
+    conversion_rate: float | None
+    conversion_value_numerator: Decimal
+    conversion_value_denominator: Decimal
+    conversion_rate_value: float | None
+    cycle_days_sum: float
+    cycle_n: int
+    avg_cycle_days: float | None
+    median_cycle_days: float | None
+    avg_won_value: Decimal | None
+    sales_velocity_per_day: Decimal | None
+    confirmed_commission_amount: Decimal
+    disputed_commission_amount: Decimal
+    commission_unconverted_count: int
+    commission_yield: float | None
+    revenue_per_won_deal: Decimal | None
+    revenue_per_open_day: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyFigures:
+    """An agent's amounts in one currency as they were written, never converted, as they stood on a day."""
+
+    currency: str
+    deals_open: int
+    deals_closed_won: int
+    gross_pipeline_value: Decimal
+    weighted_pipeline_value: Decimal
+    won_value: Decimal
+    lost_value: Decimal
+    confirmed_commission_amount: Decimal
+    disputed_commission_amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """What an agent did within a window; money in the reporting currency, durations in days."""
+
+    first: date | None
+    last: date
+    deals_closed_won: int
+    deals_closed_lost: int
+    deals_cancelled: int
+    won_value: Decimal
+    lost_value: Decimal
+    closed_unconverted_count: int
+    conversion_numerator: int
+    conversion_denominator: int
+    conversion_rate: float | None
+    conversion_value_numerator: Decimal
+    conversion_value_denominator: Decimal
+    conversion_rate_value: float | None
+    cycle_n: int
+    avg_cycle_days: float | None
+    median_cycle_days: float | None
+    avg_won_value: Decimal | None
+    confirmed_commission_amount: Decimal
+    commission_yield: float | None
+    revenue_per_won_deal: Decimal | None
+    revenue_per_open_day: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One agent, as of a day and within a window that ends on it."""
+
+    agent: Agent
+    window: Window
+    as_of: Snapshot
+    in_window: WindowFigures
+    previous_window: WindowFigures | None
+    by_currency: list[CurrencyFigures]
+    publication: Publication
+
+
+@dataclass(frozen=True, slots=True)
+class StageFigures:
+    """Open deals of one stage on a day, in the reporting currency."""
+
+    stage: str
+    deals_open: int
+    gross_pipeline_value: Decimal
+    weighted_pipeline_value: Decimal
+    unconverted_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A reference figure to hold an agent's own against."""
+
+    metric_key: str
+    asset_type: str | None
+    deal_type: str | None
+    cohort: str
+    metric_value: Decimal | None
+    unit: str | None
+    region: str | None
+    effective_date: date
+    source: str
+    source_url: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """An agent's figure beside the benchmark in force; `n` counts the deals behind the agent's."""
+
+    agent_id: str
+    metric_key: str
+    asset_type: str | None
+    deal_type: str | None
+    cohort: str
+    agent_value: float | None
+    benchmark_value: float | None
+    delta: float | None
+    ratio: float | None
+    n: int
+    source: str | None
+    effective_date: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardRow:
+    """An agent's place on a day; equal figures share a rank."""
+
+    rank: int
+    agent_id: str
+    agent_name: str
+    deals_closed_won: int
+    won_value: Decimal
+    conversion_rate: float | None

@@ -1,0 +1,189 @@
+"""The published file: the one place of the API that knows DuckDB.
+
+`published/CURRENT` names an immutable file; a publish writes a new file and flips that name by a rename.
+`PublishedMarts` reads the name before every question, opens a new file when it changed, and closes the old one when its
+last reader has left. A reader therefore sees one generation from beginning to end, never waits for a refresh, and never
+sees an older one after a newer one unless somebody rolled back.
+
+The questions themselves stand in `api/summaries.py`.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+
+POINTER_NAME = "CURRENT"
+# Opened files only read themselves: no extension is fetched, no other file is touched, whatever a query says.
+_READER_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+Row = TypeVar("Row")
+
+
+class NothingPublished(Exception):  # noqa: N818 - a fact, named as the ledger names its own
+    """No refresh has published yet, or its file is gone."""
+
+    code = "nothing-published"
+    detail = "Nothing published yet: run `dealbook refresh`."
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What the manifest of a published file says about it: how much of the log, for which day, by which definitions."""
+
+    generation: int
+    log_size: int
+    log_last_hash: str | None
+    as_of_date: date
+    definition_version: str
+    business_timezone: str
+    reporting_currency: str
+    dbt_invocation_id: str | None
+    dbt_version: str | None
+    published_at: datetime
+    checkpoint: str | None
+
+    def is_stale(self, now: datetime, stale_after: timedelta) -> bool:
+        """Whether these numbers are older than their schedule allows."""
+        return now - self.published_at > stale_after
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedMart:
+    """One mart of the published file, with the digest of its rows."""
+
+    mart: str
+    row_count: int
+    digest: str
+
+
+class Marts:
+    """A reader's view of one generation; use it in the thread that opened it, inside `PublishedMarts.read()`."""
+
+    def __init__(self, publication: Publication, file_name: str, cursor: duckdb.DuckDBPyConnection) -> None:
+        self.publication = publication
+        self.file_name = file_name
+        self._cursor = cursor
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Run one query; times come back aware and in UTC, money as Decimal."""
+        result = self._cursor.execute(sql, parameters)
+        names = [column[0] for column in result.description or []]
+        return [
+            {name: _in_utc(value) for name, value in zip(names, values, strict=True)} for values in result.fetchall()
+        ]
+
+    def rows_as(self, row_type: type[Row], sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run one query whose columns are the fields of the dataclass `row_type`."""
+        return [row_type(**row) for row in self.rows(sql, parameters)]
+
+    def list_marts(self) -> list[PublishedMart]:
+        """Return every mart of this file with its row count and digest."""
+        return self.rows_as(PublishedMart, "SELECT mart, row_count, digest FROM manifest_marts ORDER BY mart")
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    name: str
+    connection: duckdb.DuckDBPyConnection
+    publication: Publication
+    readers: int = field(default=0)
+    is_retired: bool = field(default=False)
+
+
+class PublishedMarts:
+    """Hands out views of the file that the pointer names now; safe to share among threads."""
+
+    def __init__(self, published_dir: Path) -> None:
+        self._dir = published_dir
+        self._lock = threading.Lock()
+        self._current: _OpenFile | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Marts]:
+        """Yield a view of the current generation; raise `NothingPublished` when there is none."""
+        opened, cursor = self._enter()
+        try:
+            yield Marts(opened.publication, opened.name, cursor)
+        finally:
+            cursor.close()
+            self._leave(opened)
+
+    def publication(self) -> Publication | None:
+        """Return what is published now, or None."""
+        try:
+            with self.read() as marts:
+                return marts.publication
+        except NothingPublished:
+            return None
+
+    def close(self) -> None:
+        """Let go of the open file, once its readers have left."""
+        with self._lock:
+            self._retire_current()
+
+    def _enter(self) -> tuple[_OpenFile, duckdb.DuckDBPyConnection]:
+        # The pointer is read under the lock: a thread that read it before a flip cannot bring the old file back.
+        with self._lock:
+            name = self._read_pointer()
+            if self._current is None or self._current.name != name:
+                opened = self._open(name)
+                self._retire_current()
+                self._current = opened
+            self._current.readers += 1
+            return self._current, self._current.connection.cursor()
+
+    def _leave(self, opened: _OpenFile) -> None:
+        with self._lock:
+            opened.readers -= 1
+            if opened.is_retired and opened.readers == 0:
+                opened.connection.close()
+
+    def _retire_current(self) -> None:
+        if self._current is not None:
+            self._current.is_retired = True
+            if self._current.readers == 0:
+                self._current.connection.close()
+            self._current = None
+
+    def _read_pointer(self) -> str:
+        try:
+            name = (self._dir / POINTER_NAME).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            raise NothingPublished from None
+        if not name or Path(name).name != name:
+            raise NothingPublished
+        return name
+
+    def _open(self, name: str) -> _OpenFile:
+        path = self._dir / name
+        if not path.is_file():
+            raise NothingPublished
+        connection = duckdb.connect(str(path), read_only=True, config=_READER_CONFIG)
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            return _OpenFile(name, connection, _read_manifest(connection))
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _read_manifest(connection: duckdb.DuckDBPyConnection) -> Publication:
+    columns = list(Publication.__dataclass_fields__)
+    row = connection.execute(f"SELECT {', '.join(columns)} FROM manifest").fetchone()  # noqa: S608 - our own names
+    if row is None:
+        raise NothingPublished
+    return Publication(**{name: _in_utc(value) for name, value in zip(columns, row, strict=True)})
+
+
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else value

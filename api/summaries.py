@@ -1,0 +1,277 @@
+"""The questions that REST and the workspace put to the published marts.
+
+Every function takes an open `Marts` view and returns the dataclasses of `api/figures.py`; nothing here writes, reads
+the clock or knows who asks. A window's counts and sums are the difference of two cumulative snapshots, its rates are
+recomputed from those differences, and its medians come from the deals that closed in it: neither a rate nor a median
+can be subtracted.
+"""
+
+from dataclasses import fields
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, get_args
+
+from api.figures import (
+    Agent,
+    Benchmark,
+    Comparison,
+    CurrencyFigures,
+    LeaderboardRow,
+    Snapshot,
+    StageFigures,
+    Summary,
+    Window,
+    WindowFigures,
+)
+from api.published import Marts
+
+ZERO = Decimal("0.00")
+CENT = Decimal("0.01")
+
+
+def _columns(row_type: type[Any]) -> str:
+    # Rates and durations may be decimals in a mart; a float is what the row promises.
+    return ", ".join(
+        f"{field.name}::DOUBLE AS {field.name}" if float in (field.type, *get_args(field.type)) else field.name
+        for field in fields(row_type)
+    )
+
+
+_SNAPSHOT_COLUMNS = _columns(Snapshot)
+_CURRENCY_COLUMNS = _columns(CurrencyFigures)
+_BENCHMARK_COLUMNS = _columns(Benchmark)
+_COMPARISON_COLUMNS = _columns(Comparison)
+
+
+def list_agents(marts: Marts) -> list[Agent]:
+    """Return every agent with published numbers, by name."""
+    return marts.rows_as(
+        Agent,
+        "SELECT agent_id, agent_name FROM agent_performance_snapshots WHERE snapshot_date = ?"
+        " ORDER BY agent_name, agent_id",
+        [marts.publication.as_of_date],
+    )
+
+
+def find_agent(marts: Marts, agent_id: str) -> Agent | None:
+    """Return the agent, or None when no numbers are published for it."""
+    found = marts.rows_as(
+        Agent,
+        "SELECT agent_id, agent_name FROM agent_performance_snapshots WHERE agent_id = ?"
+        " ORDER BY snapshot_date DESC LIMIT 1",
+        [agent_id],
+    )
+    return found[0] if found else None
+
+
+def read_snapshot(marts: Marts, agent: Agent, day: date) -> Snapshot:
+    """Return the agent's snapshot of that day; a day before its first has nothing but zeros."""
+    rows = marts.rows_as(
+        Snapshot,
+        f"SELECT {_SNAPSHOT_COLUMNS} FROM agent_performance_snapshots"  # noqa: S608 - our own names
+        " WHERE agent_id = ? AND snapshot_date = ?",
+        [agent.agent_id, day],
+    )
+    return rows[0] if rows else _empty_snapshot(agent, day, marts.publication.reporting_currency)
+
+
+def list_snapshots(marts: Marts, agent_id: str, first: date | None, last: date | None, limit: int) -> list[Snapshot]:
+    """Return at most `limit` days of the agent's series, oldest first, both ends included."""
+    return marts.rows_as(
+        Snapshot,
+        f"SELECT {_SNAPSHOT_COLUMNS} FROM agent_performance_snapshots"  # noqa: S608 - our own names
+        " WHERE agent_id = ? AND (? IS NULL OR snapshot_date >= ?) AND (? IS NULL OR snapshot_date <= ?)"
+        " ORDER BY snapshot_date LIMIT ?",
+        [agent_id, first, first, last, last, limit],
+    )
+
+
+def summarise(marts: Marts, agent: Agent, window: Window) -> Summary:
+    """Return the agent's snapshot of the window's last day and what it did within the window."""
+    as_of = read_snapshot(marts, agent, window.last)
+    previous = window.previous
+    return Summary(
+        agent=agent,
+        window=window,
+        as_of=as_of,
+        in_window=measure_window(marts, agent, window, as_of),
+        previous_window=measure_window(marts, agent, previous) if previous else None,
+        by_currency=list_currency_figures(marts, agent.agent_id, window.last),
+        publication=marts.publication,
+    )
+
+
+def measure_window(marts: Marts, agent: Agent, window: Window, end: Snapshot | None = None) -> WindowFigures:
+    """Return the window's figures: the snapshot of its last day less that of the day before its first."""
+    end = end or read_snapshot(marts, agent, window.last)
+    if window.first is None:
+        start = _empty_snapshot(agent, window.last, end.reporting_currency)
+        median, avg_won_value = end.median_cycle_days, end.avg_won_value
+    else:
+        start = read_snapshot(marts, agent, window.first - timedelta(days=1))
+        median, avg_won_value = _measure_won_deals(marts, agent.agent_id, window.first, window.last)
+    won = end.deals_closed_won - start.deals_closed_won
+    won_value = end.won_value - start.won_value
+    numerator = end.conversion_numerator - start.conversion_numerator
+    denominator = end.conversion_denominator - start.conversion_denominator
+    value_numerator = end.conversion_value_numerator - start.conversion_value_numerator
+    value_denominator = end.conversion_value_denominator - start.conversion_value_denominator
+    cycle_n = end.cycle_n - start.cycle_n
+    confirmed = end.confirmed_commission_amount - start.confirmed_commission_amount
+    return WindowFigures(
+        first=window.first,
+        last=window.last,
+        deals_closed_won=won,
+        deals_closed_lost=end.deals_closed_lost - start.deals_closed_lost,
+        deals_cancelled=end.deals_cancelled - start.deals_cancelled,
+        won_value=won_value,
+        lost_value=end.lost_value - start.lost_value,
+        closed_unconverted_count=end.closed_unconverted_count - start.closed_unconverted_count,
+        conversion_numerator=numerator,
+        conversion_denominator=denominator,
+        conversion_rate=_ratio(numerator, denominator),
+        conversion_value_numerator=value_numerator,
+        conversion_value_denominator=value_denominator,
+        conversion_rate_value=_ratio(value_numerator, value_denominator),
+        cycle_n=cycle_n,
+        avg_cycle_days=(end.cycle_days_sum - start.cycle_days_sum) / cycle_n if cycle_n else None,
+        median_cycle_days=median,
+        avg_won_value=avg_won_value,
+        confirmed_commission_amount=confirmed,
+        commission_yield=_ratio(confirmed, won_value),
+        revenue_per_won_deal=_share(confirmed, won),
+        revenue_per_open_day=_share(confirmed, _count_open_days(marts, agent.agent_id, window)),
+    )
+
+
+def list_currency_figures(marts: Marts, agent_id: str, day: date) -> list[CurrencyFigures]:
+    """Return the agent's amounts on that day, one row a currency."""
+    return marts.rows_as(
+        CurrencyFigures,
+        f"SELECT {_CURRENCY_COLUMNS} FROM agent_currency_snapshots"  # noqa: S608 - our own names
+        " WHERE agent_id = ? AND snapshot_date = ? ORDER BY currency",
+        [agent_id, day],
+    )
+
+
+def list_pipeline(marts: Marts, day: date, agent_id: str | None = None) -> list[StageFigures]:
+    """Return the open deals of that day by stage, of one agent or of all; stages without deals are left out."""
+    return marts.rows_as(
+        StageFigures,
+        "SELECT stage, sum(deals_open)::BIGINT AS deals_open, sum(gross_pipeline_value) AS gross_pipeline_value,"
+        " sum(weighted_pipeline_value) AS weighted_pipeline_value, sum(unconverted_count)::BIGINT AS unconverted_count"
+        " FROM pipeline_stage_daily WHERE snapshot_date = ? AND (agent_id = ? OR ? IS NULL) GROUP BY stage",
+        [day, agent_id, agent_id],
+    )
+
+
+def list_benchmarks(
+    marts: Marts, *, asset_type: str | None, deal_type: str | None, cohort: str | None, metric_key: str | None
+) -> list[Benchmark]:
+    """Return the benchmark rows that fit; a row for all asset or deal types fits any of them."""
+    return marts.rows_as(
+        Benchmark,
+        f"SELECT {_BENCHMARK_COLUMNS} FROM performance_benchmarks"  # noqa: S608 - our own names
+        " WHERE (? IS NULL OR asset_type IS NULL OR asset_type = ?)"
+        " AND (? IS NULL OR deal_type IS NULL OR deal_type = ?)"
+        " AND (? IS NULL OR cohort = ?) AND (? IS NULL OR metric_key = ?)"
+        " ORDER BY metric_key, asset_type NULLS FIRST, deal_type NULLS FIRST, cohort, effective_date DESC, source",
+        [asset_type, asset_type, deal_type, deal_type, cohort, cohort, metric_key, metric_key],
+    )
+
+
+def list_comparison(
+    marts: Marts,
+    agent_id: str,
+    *,
+    asset_type: str | None = None,
+    deal_type: str | None = None,
+    cohort: str | None = None,
+    metric_key: str | None = None,
+) -> list[Comparison]:
+    """Return the agent's figures beside their benchmarks; filters are exact."""
+    return marts.rows_as(
+        Comparison,
+        f"SELECT {_COMPARISON_COLUMNS} FROM benchmark_comparison"  # noqa: S608 - our own names
+        " WHERE agent_id = ? AND (? IS NULL OR asset_type = ?) AND (? IS NULL OR deal_type = ?)"
+        " AND (? IS NULL OR cohort = ?) AND (? IS NULL OR metric_key = ?)"
+        " ORDER BY metric_key, asset_type NULLS FIRST, deal_type NULLS FIRST, cohort",
+        [agent_id, asset_type, asset_type, deal_type, deal_type, cohort, cohort, metric_key, metric_key],
+    )
+
+
+def list_leaders(marts: Marts, day: date, *, by_value: bool, limit: int) -> list[LeaderboardRow]:
+    """Return the agents by won deals, or by won value, up to that day; best first."""
+    measure = "won_value" if by_value else "deals_closed_won"
+    return marts.rows_as(
+        LeaderboardRow,
+        f"SELECT rank() OVER (ORDER BY {measure} DESC) AS rank, agent_id, agent_name, deals_closed_won, won_value,"  # noqa: S608 - one of two names
+        " conversion_rate::DOUBLE AS conversion_rate FROM agent_performance_snapshots WHERE snapshot_date = ?"
+        " ORDER BY rank, agent_name, agent_id LIMIT ?",
+        [day, limit],
+    )
+
+
+def _measure_won_deals(marts: Marts, agent_id: str, first: date, last: date) -> tuple[float | None, Decimal | None]:
+    row = marts.rows(
+        "SELECT median(cycle_days) AS median_cycle_days, sum(value_reporting) AS total, count(value_reporting) AS n"
+        " FROM deals WHERE credited_agent_id = ? AND status = 'closed_won' AND closed_date BETWEEN ? AND ?",
+        [agent_id, first, last],
+    )[0]
+    median = row["median_cycle_days"]
+    return (None if median is None else float(median)), _share(row["total"] or ZERO, row["n"])
+
+
+def _count_open_days(marts: Marts, agent_id: str, window: Window) -> int:
+    row = marts.rows(
+        "SELECT coalesce(sum(deals_open), 0)::BIGINT AS open_days FROM agent_performance_snapshots"
+        " WHERE agent_id = ? AND snapshot_date BETWEEN coalesce(?, DATE '0001-01-01') AND ?",
+        [agent_id, window.first, window.last],
+    )[0]
+    return int(row["open_days"])
+
+
+def _ratio(numerator: Decimal | int, denominator: Decimal | int) -> float | None:
+    return float(numerator) / float(denominator) if denominator else None
+
+
+def _share(amount: Decimal, count: int) -> Decimal | None:
+    return (amount / count).quantize(CENT) if count else None
+
+
+def _empty_snapshot(agent: Agent, day: date, currency: str) -> Snapshot:
+    return Snapshot(
+        agent_id=agent.agent_id,
+        agent_name=agent.agent_name,
+        snapshot_date=day,
+        reporting_currency=currency,
+        deals_open=0,
+        deals_closed_won=0,
+        deals_closed_lost=0,
+        deals_cancelled=0,
+        gross_pipeline_value=ZERO,
+        weighted_pipeline_value=ZERO,
+        value_without_confidence=ZERO,
+        unconverted_count=0,
+        won_value=ZERO,
+        lost_value=ZERO,
+        closed_unconverted_count=0,
+        conversion_numerator=0,
+        conversion_denominator=0,
+        conversion_rate=None,
+        conversion_value_numerator=ZERO,
+        conversion_value_denominator=ZERO,
+        conversion_rate_value=None,
+        cycle_days_sum=0.0,
+        cycle_n=0,
+        avg_cycle_days=None,
+        median_cycle_days=None,
+        avg_won_value=None,
+        sales_velocity_per_day=None,
+        confirmed_commission_amount=ZERO,
+        disputed_commission_amount=ZERO,
+        commission_unconverted_count=0,
+        commission_yield=None,
+        revenue_per_won_deal=None,
+        revenue_per_open_day=None,
+    )

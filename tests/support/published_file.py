@@ -1,0 +1,281 @@
+"""A small published file with the columns of the real one, for tests that need no pipeline."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+AS_OF = date(2025, 6, 30)
+ANNA, BEN = "01890000-0000-7000-8000-00000000000a", "01890000-0000-7000-8000-00000000000b"
+
+TABLES = {
+    "agent_performance_snapshots": """
+        agent_id VARCHAR, agent_name VARCHAR, snapshot_date DATE, reporting_currency VARCHAR,
+        deals_open BIGINT, deals_closed_won BIGINT, deals_closed_lost BIGINT, deals_cancelled BIGINT,
+        gross_pipeline_value DECIMAL(38,2), weighted_pipeline_value DECIMAL(38,2),
+        value_without_confidence DECIMAL(38,2), unconverted_count BIGINT, won_value DECIMAL(38,2), lost_value DECIMAL(38,2), closed_unconverted_count BIGINT,
+        conversion_numerator BIGINT, conversion_denominator BIGINT, conversion_rate DECIMAL(9,6),
+        conversion_value_numerator DECIMAL(38,2), conversion_value_denominator DECIMAL(38,2),
+        conversion_rate_value DECIMAL(9,6), cycle_days_sum DOUBLE, cycle_n BIGINT, avg_cycle_days DOUBLE,
+        median_cycle_days DOUBLE, avg_won_value DECIMAL(38,2), sales_velocity_per_day DECIMAL(38,2),
+        confirmed_commission_amount DECIMAL(38,2), disputed_commission_amount DECIMAL(38,2),
+        commission_unconverted_count BIGINT, commission_yield DECIMAL(9,6), revenue_per_won_deal DECIMAL(38,2),
+        revenue_per_open_day DECIMAL(38,2), log_size BIGINT, as_of_date DATE, definition_version VARCHAR""",
+    "agent_currency_snapshots": """
+        agent_id VARCHAR, snapshot_date DATE, currency VARCHAR, gross_pipeline_value DECIMAL(38,2),
+        weighted_pipeline_value DECIMAL(38,2), deals_open BIGINT, deals_closed_won BIGINT, won_value DECIMAL(38,2),
+        lost_value DECIMAL(38,2), confirmed_commission_amount DECIMAL(38,2), disputed_commission_amount DECIMAL(38,2),
+        log_size BIGINT, definition_version VARCHAR""",
+    "pipeline_stage_daily": """
+        agent_id VARCHAR, stage VARCHAR, snapshot_date DATE, deals_open BIGINT, gross_pipeline_value DECIMAL(38,2),
+        weighted_pipeline_value DECIMAL(38,2), unconverted_count BIGINT, log_size BIGINT, definition_version VARCHAR""",
+    "deals": """
+        deal_id VARCHAR, external_ref VARCHAR, agent_id VARCHAR, agent_name VARCHAR, credited_agent_id VARCHAR,
+        asset_type VARCHAR, deal_type VARCHAR, pipeline_stage VARCHAR, status VARCHAR, lead_source VARCHAR,
+        estimated_value_amount DECIMAL(16,2), estimated_value_currency VARCHAR, value_reporting DECIMAL(38,2),
+        confidence DECIMAL(4,2), effective_confidence DECIMAL(4,2), is_confidence_default BOOLEAN,
+        expected_close_date DATE, actual_close_date DATE, opened_at TIMESTAMPTZ, opened_date DATE,
+        closed_at TIMESTAMPTZ, closed_date DATE, stage_entered_at TIMESTAMPTZ, days_in_stage DOUBLE, cycle_days DOUBLE,
+        log_size BIGINT, definition_version VARCHAR""",
+    "commissions": """
+        commission_id VARCHAR, deal_id VARCHAR, agent_id VARCHAR, agent_name VARCHAR, commission_type VARCHAR,
+        basis_amount DECIMAL(16,2), basis_currency VARCHAR, commission_rate DECIMAL(5,4),
+        commission_amount DECIMAL(16,2), adjustments_amount DECIMAL(38,2), net_commission_amount DECIMAL(38,2),
+        status VARCHAR, introduced_at TIMESTAMPTZ, confirmed_at TIMESTAMPTZ, invoiced_at TIMESTAMPTZ,
+        paid_at TIMESTAMPTZ, disputed_at TIMESTAMPTZ, resolved_at TIMESTAMPTZ, open_dispute_amount DECIMAL(38,2),
+        log_size BIGINT, definition_version VARCHAR""",
+    "cycle_times": """
+        agent_id VARCHAR, won_n BIGINT, open_n BIGINT, avg_cycle_days DOUBLE, median_cycle_days DOUBLE,
+        km_median_cycle_days DOUBLE, log_size BIGINT, definition_version VARCHAR""",
+    "performance_benchmarks": """
+        reference_id VARCHAR, metric_key VARCHAR, asset_type VARCHAR, deal_type VARCHAR, cohort VARCHAR,
+        metric_value DECIMAL(18,6), value_text VARCHAR, unit VARCHAR, region VARCHAR, effective_date DATE,
+        source VARCHAR, source_url VARCHAR, note VARCHAR, log_size BIGINT, definition_version VARCHAR""",
+    "benchmark_comparison": """
+        agent_id VARCHAR, metric_key VARCHAR, asset_type VARCHAR, deal_type VARCHAR, cohort VARCHAR,
+        agent_value DOUBLE, benchmark_value DECIMAL(18,6), delta DOUBLE, ratio DOUBLE, source VARCHAR,
+        effective_date DATE, n BIGINT, as_of_date DATE, log_size BIGINT, definition_version VARCHAR""",
+    "manifest": """
+        generation BIGINT, log_size BIGINT, log_last_hash VARCHAR, as_of_date DATE, definition_version VARCHAR,
+        business_timezone VARCHAR, reporting_currency VARCHAR, dbt_invocation_id VARCHAR, dbt_version VARCHAR,
+        published_at TIMESTAMPTZ, checkpoint VARCHAR""",
+    "manifest_marts": "mart VARCHAR, row_count BIGINT, digest VARCHAR",
+}
+
+
+def publish_sample(
+    published_dir: Path,
+    *,
+    generation: int = 1,
+    log_size: int = 100,
+    published_at: datetime | None = None,
+    agents: Mapping[str, str] | None = None,
+    extra: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> str:
+    """Write a published file of two agents and 60 days and point `CURRENT` at it; return the file's name.
+
+    Agent Anna wins a deal of 1,000.00 SGD every tenth day and loses one every fifteenth; Ben has nothing yet.
+    Every amount of pipeline carries the generation, so that a reader can tell generations apart in any row.
+    """
+    published_dir.mkdir(parents=True, exist_ok=True)
+    name = f"marts-{log_size:012d}-run{generation}.duckdb"
+    agents = agents or {ANNA: "Anna Lim", BEN: "Ben Ong"}
+    with duckdb.connect(str(published_dir / name)) as connection:
+        for table, columns in TABLES.items():
+            connection.execute(f"CREATE TABLE {table} ({columns})")
+        for number, (agent_id, agent_name) in enumerate(agents.items()):
+            _write_agent(connection, agent_id, agent_name, generation, log_size, is_active=number == 0)
+        _insert(
+            connection,
+            "performance_benchmarks",
+            [
+                _benchmark("bm-1", "conversion_rate", None, None, "industry_avg", "0.300000"),
+                _benchmark("bm-2", "conversion_rate", "office", "lease", "top_quartile", "0.450000"),
+                _benchmark("bm-3", "avg_cycle_days", "retail", None, "industry_avg", "75.000000"),
+            ],
+        )
+        for table, rows in (extra or {}).items():
+            _insert(connection, table, rows)
+        _insert(
+            connection,
+            "manifest",
+            [
+                {
+                    "generation": generation,
+                    "log_size": log_size,
+                    "log_last_hash": "ab" * 32,
+                    "as_of_date": AS_OF,
+                    "definition_version": "d" * 64,
+                    "business_timezone": "Asia/Singapore",
+                    "reporting_currency": "SGD",
+                    "dbt_invocation_id": "invocation",
+                    "dbt_version": "1.11.16",
+                    "published_at": published_at or datetime.now(UTC),
+                }
+            ],
+        )
+        connection.execute("INSERT INTO manifest_marts VALUES ('deals', 6, repeat('e', 64))")
+    pointer = published_dir / "CURRENT.next"
+    pointer.write_text(name + "\n", encoding="utf-8")
+    os.replace(pointer, published_dir / "CURRENT")  # noqa: PTH105 - the same call as the publisher's
+    return name
+
+
+def _write_agent(
+    connection: duckdb.DuckDBPyConnection,
+    agent_id: str,
+    agent_name: str,
+    generation: int,
+    log_size: int,
+    is_active: bool,
+) -> None:
+    stamp = {"log_size": log_size, "definition_version": "d" * 64}
+    snapshots, currencies, deals = [], [], []
+    won = lost = 0
+    for offset in range(60):
+        day = AS_OF - timedelta(days=59 - offset)
+        if is_active and offset % 10 == 0:
+            won += 1
+            opened = datetime(day.year, day.month, day.day, 2, tzinfo=UTC) - timedelta(days=10 * won)
+            deals.append(
+                {
+                    "deal_id": f"deal-{won}",
+                    "agent_id": agent_id,
+                    "agent_name": agent_name,
+                    "credited_agent_id": agent_id,
+                    "asset_type": "office",
+                    "deal_type": "lease",
+                    "pipeline_stage": "closed_won",
+                    "status": "closed_won",
+                    "estimated_value_amount": Decimal("1000.00"),
+                    "estimated_value_currency": "SGD",
+                    "value_reporting": Decimal("1000.00"),
+                    "opened_at": opened,
+                    "closed_at": opened + timedelta(days=10 * won),
+                    "closed_date": day,
+                    "cycle_days": 10.0 * won,
+                    **stamp,
+                }
+            )
+        if is_active and offset % 15 == 14:
+            lost += 1
+        snapshots.append(_snapshot(agent_id, agent_name, day, won, lost, generation, is_active) | stamp)
+        if is_active:
+            currencies.append(
+                {
+                    "agent_id": agent_id,
+                    "snapshot_date": day,
+                    "currency": "SGD",
+                    "gross_pipeline_value": Decimal(generation),
+                    "weighted_pipeline_value": Decimal(generation) / 2,
+                    "deals_open": 2,
+                    "deals_closed_won": won,
+                    "won_value": Decimal(1000 * won),
+                    "lost_value": Decimal(500 * lost),
+                    "confirmed_commission_amount": Decimal(20 * won),
+                    "disputed_commission_amount": Decimal(0),
+                    **stamp,
+                }
+            )
+    _insert(connection, "agent_performance_snapshots", snapshots)
+    _insert(connection, "agent_currency_snapshots", currencies)
+    _insert(connection, "deals", deals)
+    if is_active:
+        stage = {"agent_id": agent_id, "snapshot_date": AS_OF, "unconverted_count": 0, **stamp}
+        money = {"gross_pipeline_value": Decimal("10.00"), "weighted_pipeline_value": Decimal("5.00")}
+        _insert(
+            connection,
+            "pipeline_stage_daily",
+            [{"stage": name, "deals_open": 1, **stage, **money} for name in ("proposal", "negotiation")],
+        )
+        _insert(
+            connection,
+            "benchmark_comparison",
+            [
+                {
+                    "agent_id": agent_id,
+                    "metric_key": "conversion_rate",
+                    "cohort": "industry_avg",
+                    "agent_value": 0.6,
+                    "benchmark_value": Decimal("0.300000"),
+                    "delta": 0.3,
+                    "ratio": 2.0,
+                    "source": "survey",
+                    "effective_date": date(2025, 1, 1),
+                    "n": won + lost,
+                    "as_of_date": AS_OF,
+                    **stamp,
+                }
+            ],
+        )
+
+
+def _snapshot(
+    agent_id: str, agent_name: str, day: date, won: int, lost: int, generation: int, is_active: bool
+) -> dict[str, Any]:
+    closed = won + lost
+    return {
+        "agent_id": agent_id,
+        "agent_name": agent_name,
+        "snapshot_date": day,
+        "reporting_currency": "SGD",
+        "deals_open": 2 if is_active else 0,
+        "deals_closed_won": won,
+        "deals_closed_lost": lost,
+        "deals_cancelled": 0,
+        "gross_pipeline_value": Decimal(generation),
+        "weighted_pipeline_value": Decimal(generation) / 2,
+        "value_without_confidence": Decimal(0),
+        "unconverted_count": 0,
+        "won_value": Decimal(1000 * won),
+        "lost_value": Decimal(500 * lost),
+        "closed_unconverted_count": 0,
+        "conversion_numerator": won,
+        "conversion_denominator": closed,
+        "conversion_rate": Decimal(won) / closed if closed else None,
+        "conversion_value_numerator": Decimal(1000 * won),
+        "conversion_value_denominator": Decimal(1000 * won + 500 * lost),
+        "conversion_rate_value": Decimal(1000 * won) / (1000 * won + 500 * lost) if closed else None,
+        "cycle_days_sum": float(sum(10 * n for n in range(1, won + 1))),
+        "cycle_n": won,
+        "avg_cycle_days": sum(10 * n for n in range(1, won + 1)) / won if won else None,
+        "median_cycle_days": (won + 1) * 5.0 if won else None,
+        "avg_won_value": Decimal("1000.00") if won else None,
+        "sales_velocity_per_day": None,
+        "confirmed_commission_amount": Decimal(20 * won),
+        "disputed_commission_amount": Decimal(0),
+        "commission_unconverted_count": 0,
+        "commission_yield": Decimal("0.02") if won else None,
+        "revenue_per_won_deal": Decimal("20.00") if won else None,
+        "revenue_per_open_day": Decimal("1.00") if won else None,
+        "as_of_date": AS_OF,
+    }
+
+
+def _benchmark(
+    reference_id: str, metric_key: str, asset_type: str | None, deal_type: str | None, cohort: str, value: str
+) -> dict[str, Any]:
+    return {
+        "reference_id": reference_id,
+        "metric_key": metric_key,
+        "asset_type": asset_type,
+        "deal_type": deal_type,
+        "cohort": cohort,
+        "metric_value": Decimal(value),
+        "unit": "ratio",
+        "region": "SG",
+        "effective_date": date(2025, 1, 1),
+        "source": "survey",
+    }
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    for columns in sorted({tuple(row) for row in rows}):
+        wanted = [list(row.values()) for row in rows if tuple(row) == columns]
+        connection.executemany(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})", wanted
+        )
