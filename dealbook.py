@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from ledger.settings import Settings, get_settings
@@ -41,7 +42,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document fo
 
 
 def _settings() -> Settings:
-    return get_settings()
+    """Read the settings; a wrong one is named as the variable that holds it."""
+    try:
+        return get_settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"])
+            err.print(
+                f"DEALBOOK_{name.upper()}={problem['input']}: {problem['msg']}. See docs/operate.md.", markup=False
+            )
+        raise typer.Exit(2) from error
+
+
+def _day(text: str) -> date | None:
+    """Read a day from the command line; none for an empty text."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        err.print(f"{text!r} is not a day. Write it as YYYY-MM-DD, for example 2026-03-31.", markup=False)
+        raise typer.Exit(2) from error
 
 
 def _ledger(settings: Settings) -> Ledger:
@@ -90,8 +109,7 @@ def demo(
 
     settings = _settings()
     ledger = None if files_only else _ledger(settings)
-    day = date.fromisoformat(until) if until else None
-    load_sample(settings, ledger, out, deals=deals, agents=agents, years=years, seed=seed, until=day)
+    load_sample(settings, ledger, out, deals=deals, agents=agents, years=years, seed=seed, until=_day(until))
 
 
 @app.command("import", epilog="Example: dealbook import deals.csv stage_history.csv --mapping sample_crm --dry-run")
@@ -146,8 +164,7 @@ def refresh(
     from dealbook_up import refresh_with_progress
 
     settings = _settings()
-    day = date.fromisoformat(as_of) if as_of else None
-    report = refresh_with_progress(settings, err, full=full, as_of=day)
+    report = refresh_with_progress(settings, err, full=full, as_of=_day(as_of))
     if as_json:
         _print_json(report.to_dict())
     else:
