@@ -1,0 +1,184 @@
+"""Appending to the log, inside the caller's write transaction.
+
+Each entry gets its leaf index `n` (no gaps, commit order), its `seq` in its chain, and the hash of the entry before
+it in that chain. The chain's head moves by compare-and-set that must hit exactly one row per chain, so two writers
+can never fork it.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ledger.actors import Actor
+from ledger.columns import format_time
+from ledger.errors import EntryInvalid, LedgerNotInitialised, LogForked
+from ledger.identifiers import new_id
+from ledger.log.entry import Draft, Entry, encode_entry, hash_leaf
+from ledger.tables.log import AuditChain, AuditLog, AuditText, LogIdentity
+
+FIRST_PREV = bytes(32)
+
+
+def now_utc() -> datetime:
+    """Return the server's clock; the only clock that entries know."""
+    return datetime.now(UTC)
+
+
+def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> list[Entry]:
+    """Append `drafts` in order and return them as entries.
+
+    `at` is now, or the chain's last `at` when the clock ran backwards. Raises `LogForked` when a head was moved by
+    another writer (the transaction must then be rolled back), `EntryInvalid` for a draft outside the canonical form.
+    """
+    if not drafts:
+        return []
+    connection = session.connection()
+    origin = session.info.get("origin")
+    if origin is None:
+        origin = connection.execute(select(LogIdentity.origin)).scalar()
+        if origin is None:
+            raise LedgerNotInitialised("The log has no name yet. Run `dealbook init`.")
+        session.info["origin"] = origin
+    heads = _read_heads(session, {draft.chain for draft in drafts})
+    before = dict(heads)
+    n = connection.execute(select(func.coalesce(func.max(AuditLog.n), -1))).scalar_one() + 1
+    now = now_utc()
+    who = _describe_actor(actor)
+    request = _describe_request(actor)
+    entries: list[Entry] = []
+    rows: list[dict[str, Any]] = []
+    texts: list[dict[str, Any]] = []
+    times: dict[datetime, str] = {}
+    for draft in drafts:
+        seq, prev, last = heads.get(draft.chain, (0, FIRST_PREV, now))
+        at = max(now, last)
+        effective_at = draft.effective_at or at
+        if effective_at > at:
+            raise EntryInvalid(f"An entry cannot take effect at {effective_at}, after it is recorded.", "effective_at")
+        seq += 1
+        revision = seq if draft.revision is None else draft.revision
+        entry_id = new_id()
+        at_text = times.get(at) or times.setdefault(at, format_time(at))
+        document: dict[str, Any] = {
+            "v": 1,
+            "log": origin,
+            "chain": draft.chain,
+            "seq": seq,
+            "prev": prev.hex(),
+            "id": entry_id,
+            "type": draft.type,
+            "at": at_text,
+            "effective_at": at_text if effective_at is at else format_time(effective_at),
+            "actor": who,
+            "subject": {"kind": draft.subject_kind, "id": draft.subject_id, "rev": revision},
+            "data": draft.data,
+        }
+        if request:
+            document["req"] = request
+        body = encode_entry(document)
+        digest = hash_leaf(body)
+        heads[draft.chain] = (seq, digest, at)
+        row = {
+            "n": n,
+            "chain": draft.chain,
+            "seq": seq,
+            "hash": digest,
+            "prev": prev,
+            "type": draft.type,
+            "at": at,
+            "effective_at": effective_at,
+            "subject_kind": draft.subject_kind,
+            "subject_id": draft.subject_id,
+            "actor_id": actor.id,
+            "body": body,
+        }
+        rows.append(row)
+        entries.append(
+            Entry(
+                n, draft.chain, seq, entry_id, draft.type, at, effective_at, actor.id,
+                draft.subject_kind, draft.subject_id, revision, draft.data, digest,
+            )
+        )  # fmt: skip
+        texts.extend({"commitment": key, "salt": salt, "text": text} for key, salt, text in draft.texts)
+        n += 1
+    try:
+        connection.execute(insert(AuditLog), rows)
+    except IntegrityError as error:
+        raise LogForked("Another writer extended the log at the same place; retry.") from error
+    if texts:
+        connection.execute(insert(AuditText), texts)
+    _move_heads(session, before, heads)
+    return entries
+
+
+def _describe_actor(actor: Actor) -> dict[str, str]:
+    who = {"kind": actor.kind, "id": actor.id, "role": actor.role.value}
+    if actor.token_id:
+        who["token"] = actor.token_id
+    return who
+
+
+def _describe_request(actor: Actor) -> dict[str, str]:
+    request = {}
+    if actor.request_id:
+        request["id"] = actor.request_id
+    if actor.idempotency_digest:
+        request["idem"] = actor.idempotency_digest
+    return request
+
+
+def _read_heads(session: Session, chains: set[str]) -> dict[str, tuple[int, bytes, datetime]]:
+    wanted = sorted(chains)
+    heads: dict[str, tuple[int, bytes, datetime]] = {}
+    for start in range(0, len(wanted), 5_000):
+        query = select(AuditChain.chain, AuditChain.seq, AuditChain.hash, AuditChain.at).where(
+            AuditChain.chain.in_(wanted[start : start + 5_000])
+        )
+        heads.update((chain, (seq, digest, at)) for chain, seq, digest, at in session.connection().execute(query))
+    return heads
+
+
+_advance = (
+    update(AuditChain)
+    .where(
+        AuditChain.chain == bindparam("was_chain"),
+        AuditChain.seq == bindparam("was_seq"),
+        AuditChain.hash == bindparam("was_hash"),
+    )
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"), at=bindparam("new_at"))
+)
+
+
+def _move_heads(
+    session: Session,
+    before: dict[str, tuple[int, bytes, datetime]],
+    after: dict[str, tuple[int, bytes, datetime]],
+) -> None:
+    connection = session.connection()
+    new = [
+        {"chain": chain, "seq": seq, "hash": digest, "at": at}
+        for chain, (seq, digest, at) in after.items()
+        if chain not in before
+    ]
+    moved = [
+        {
+            "was_chain": chain,
+            "was_seq": seq,
+            "was_hash": digest,
+            "new_seq": after[chain][0],
+            "new_hash": after[chain][1],
+            "new_at": after[chain][2],
+        }
+        for chain, (seq, digest, _) in before.items()
+    ]
+    try:
+        if new:
+            connection.execute(insert(AuditChain), new)
+    except IntegrityError as error:
+        raise LogForked("Another writer began the same chain; retry.") from error
+    if moved and connection.execute(_advance, moved).rowcount != len(moved):
+        raise LogForked("Another writer moved the head of a chain; retry.")

@@ -1,0 +1,202 @@
+"""The ledger's store: where it lives, how a transaction on it begins and ends.
+
+Reads are snapshots that cannot write; a write holds SQLite's one write lock from its first statement (`BEGIN
+IMMEDIATE`), so that what it checks is still true when it commits. Protected tables are written by `ledger.fold`
+alone: a session refuses any other statement that would change them.
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
+
+from ledger.actors import SYSTEM
+from ledger.columns import Confidence, JsonText, Money, Rate, UtcDateTime, word
+from ledger.errors import KeysExposed, LedgerNotInitialised, LedgerOutOfDate, UnloggedChange
+from ledger.identifiers import new_id
+from ledger.log.chain import append_entries
+from ledger.log.entry import Draft
+from ledger.migrations import HEAD
+from ledger.settings import Settings, get_settings
+from ledger.tables import PROTECTED_TABLES
+
+__all__ = ["Confidence", "JsonText", "Ledger", "Money", "Rate", "UtcDateTime", "initialise", "word"]
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Ledger:
+    """A handle on the ledger, to be kept for the life of the process and shared by its threads."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self._writer = engine.execution_options(dealbook_write=True)
+
+    @classmethod
+    def open(cls, url: str | None = None, settings: Settings | None = None) -> "Ledger":
+        """Open an existing ledger, at the settings' address unless `url` names another.
+
+        Raises `LedgerNotInitialised` or `LedgerOutOfDate`; both say what to do.
+        """
+        settings = settings or get_settings()
+        address = url or settings.ledger_address
+        path = _sqlite_path(address)
+        if path is not None and not path.exists():
+            raise LedgerNotInitialised(f"There is no ledger at {path}. Make one with `dealbook init`.")
+        ledger = cls(_make_engine(address), settings)
+        found = _schema_version(ledger)
+        if found is None:
+            raise LedgerNotInitialised(f"{address} holds no ledger. Make one with `dealbook init`.")
+        if found != HEAD:
+            raise LedgerOutOfDate(f"The ledger's schema is {found}, this version needs {HEAD}. Run `dealbook init`.")
+        return ledger
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A snapshot: everything read inside is of one moment, and writing raises."""
+        with Session(self.engine, expire_on_commit=False, info=self._info()) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that holds the write lock; it commits at the end and rolls back when an error leaves it."""
+        with Session(self._writer, expire_on_commit=False, info=self._info()) as session:
+            _guard(session)
+            with session.begin():
+                session.connection()  # take the lock now, before anything is read
+                yield session
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _info(self) -> dict[str, Any]:
+        return {"settings": self.settings}
+
+
+def settings_of(session: Session) -> Settings:
+    """Return the settings under which the session's ledger was opened."""
+    found = session.info.get("settings")
+    return found if isinstance(found, Settings) else get_settings()
+
+
+def initialise(settings: Settings) -> Ledger:
+    """Make what is missing of the ledger (folders, secrets, tables, first entry). Safe to repeat, quick when done."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    address = settings.ledger_address
+    path = _sqlite_path(address)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(_make_engine(address), settings)
+    if (settings.keys_dir / "pepper").exists() and _schema_version(ledger) == HEAD:
+        read_pepper(settings.keys_dir)
+        return ledger
+    with (settings.keys_dir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may start at once; the second finds all done
+        _make_pepper(settings.keys_dir)
+        if path is not None:
+            _use_wal(ledger.engine)
+        if _schema_version(ledger) != HEAD:
+            from ledger.migrations.upgrade import upgrade_to_head
+
+            with ledger._writer.begin() as connection:
+                upgrade_to_head(connection)
+        with ledger.write() as session:
+            if session.execute(text("SELECT count(*) FROM log_identity")).scalar() == 0:
+                origin = f"dealbook/{new_id()}"
+                session.execute(text("INSERT INTO log_identity (origin) VALUES (:origin)"), {"origin": origin})
+                draft = Draft("sys", "log.opened", "log", origin, {"origin": origin})
+                append_entries(session, SYSTEM, [draft])
+    return ledger
+
+
+def read_pepper(keys_dir: Path) -> bytes:
+    """Return the key under which secrets are digested; raise `KeysExposed` when others may read its file."""
+    path = keys_dir / "pepper"
+    try:
+        mode = path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        raise LedgerNotInitialised(f"{path} is missing. Restore it, or make a ledger with `dealbook init`.") from None
+    if mode & 0o077:
+        raise KeysExposed(f"{path} can be read by others (mode {mode:04o}). Run `chmod 600 {path}`.")
+    return path.read_bytes()
+
+
+def _make_pepper(keys_dir: Path) -> None:
+    path = keys_dir / "pepper"
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+
+
+def _sqlite_path(address: str) -> Path | None:
+    url = make_url(address)
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _make_engine(address: str) -> Engine:
+    engine = create_engine(address, pool_size=20, max_overflow=20)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -32768")  # KiB; bulk imports touch many pages of the indexes
+
+
+def _begin(connection: Connection) -> None:
+    is_write = connection.get_execution_options().get("dealbook_write", False)
+    connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if is_write else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def _use_wal(engine: Engine) -> None:
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("PRAGMA journal_mode = WAL")
+    finally:
+        raw.close()
+
+
+def _schema_version(ledger: Ledger) -> str | None:
+    with ledger.read() as session:
+        try:
+            found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        except DatabaseError:
+            return None
+        return None if found is None else str(found)
+
+
+def _guard(session: Session) -> None:
+    event.listen(session, "before_flush", _refuse_unlogged_rows)
+    event.listen(session, "do_orm_execute", _refuse_unlogged_statement)
+
+
+def _refuse_unlogged_rows(session: Session, _context: UOWTransaction, _instances: Any) -> None:
+    for row in (*session.new, *session.dirty, *session.deleted):
+        name = getattr(row, "__tablename__", "")
+        if name in PROTECTED_TABLES and (row not in session.dirty or session.is_modified(row)):
+            raise UnloggedChange(f"{name} is a fold of the log: change it through the functions of `ledger`.")
+
+
+def _refuse_unlogged_statement(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        name = getattr(getattr(state.statement, "table", None), "name", "")
+        if name in PROTECTED_TABLES:
+            raise UnloggedChange(f"{name} is a fold of the log: change it through the functions of `ledger`.")
