@@ -75,6 +75,16 @@ def read_snapshot(marts: Marts, agent: Agent, day: date) -> Snapshot:
     return rows[0] if rows else _empty_snapshot(agent, day, marts.publication.reporting_currency)
 
 
+def list_day(marts: Marts, day: date) -> list[Snapshot]:
+    """Return the snapshots of all agents on that day, by name; agents whose first deal is later are not there."""
+    return marts.rows_as(
+        Snapshot,
+        f"SELECT {_SNAPSHOT_COLUMNS} FROM agent_performance_snapshots"  # noqa: S608 - our own names
+        " WHERE snapshot_date = ? ORDER BY agent_name, agent_id",
+        [day],
+    )
+
+
 def list_snapshots(marts: Marts, agent_id: str, first: date | None, last: date | None, limit: int) -> list[Snapshot]:
     """Return at most `limit` days of the agent's series, oldest first, both ends included."""
     return marts.rows_as(
