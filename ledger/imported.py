@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ledger.vocabulary import (
     AdjustmentType,
@@ -77,8 +77,7 @@ class ImportedStageEvent:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ImportedAdjustment:
+class ImportedAdjustment(NamedTuple):
     """A clawback, bonus or correction; only corrections may be negative."""
 
     adjustment_type: AdjustmentType
@@ -87,21 +86,23 @@ class ImportedAdjustment:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ImportedDispute:
-    """A dispute, and how it ended where it did."""
+class ImportedDispute(NamedTuple):
+    """A dispute, and how it ended where it did: `resolved_at` and `outcome` come together or not at all."""
 
     amount: Decimal
     opened_at: datetime
-    reason: str = "Imported"
     resolved_at: datetime | None = None
     outcome: DisputeOutcome | None = None
+    reason: str = "Imported"
     hold: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedCommission:
-    """A commission with its history. `statuses` holds what followed `pending`, in order, without `disputed`."""
+    """A commission with its history. `statuses` holds what followed `pending`, in order, without `disputed`.
+
+    Plain tuples in the field order of `ImportedAdjustment` and `ImportedDispute` serve as well.
+    """
 
     deal_external_ref: str
     agent_id: str

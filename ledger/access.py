@@ -1,0 +1,415 @@
+"""Who may do what, in one table; the check that every function makes inside its transaction; users and their secrets.
+
+What a caller may not see looks exactly like what does not exist (`DealNotFound`); what a caller sees but may not do
+raises `NotPermitted`. The system itself (the command line on the ledger's machine) is bound by neither.
+
+Secrets: API tokens are `dbk_`, 43 characters of 256 random bits, and 6 characters of checksum. Only HMAC-SHA256 under
+the pepper (`keys/pepper`, mode 0600) is stored. Log-in links work once, for 15 minutes; workspace sessions for 12 hours.
+"""
+
+import base64
+import hmac
+import re
+import secrets
+import zlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum, auto
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from ledger.actors import SYSTEM, Actor
+from ledger.checks import check_text, check_word
+from ledger.errors import (
+    CommissionNotFound,
+    DealNotFound,
+    EmailTaken,
+    LoginLinkSpent,
+    NothingToChange,
+    NotPermitted,
+    TextInvalid,
+    TokenNotFound,
+    UserNotFound,
+)
+from ledger.fold import record_entries
+from ledger.identifiers import new_id
+from ledger.log.chain import now_utc
+from ledger.log.entry import Draft
+from ledger.store import read_pepper, settings_of
+from ledger.tables import AgentDeal, ApiToken, Commission, LoginLink, User, WorkspaceSession
+from ledger.vocabulary import Role
+
+__all__ = ["RIGHTS", "SYSTEM", "Action", "Actor", "Scope", "authorize"]
+
+LOGIN_LINK_VALID = timedelta(minutes=15)
+SESSION_VALID = timedelta(hours=12)
+
+
+class Action(StrEnum):
+    """What can be done, as the table of rights names it."""
+
+    READ_DEAL = auto()
+    READ_SUMMARY = auto()
+    WRITE_DEAL = auto()
+    RECORD_COMMISSION = auto()
+    OPEN_DISPUTE = auto()
+    SETTLE_COMMISSION = auto()
+    REOPEN_DEAL = auto()
+    ASSIGN_DEAL = auto()
+    IMPORT = auto()
+    MANAGE_ACCESS = auto()
+
+
+class Scope(Enum):
+    """Over which objects a right extends."""
+
+    NONE = auto()
+    OWN = auto()
+    OWN_DEAL_OR_LINE = auto()
+    NOT_OWN_LINE = auto()
+    ALL = auto()
+
+
+_N, _A = Scope.NONE, Scope.ALL
+RIGHTS: dict[Action, dict[Role, Scope]] = {
+    action: dict(zip((Role.VIEWER, Role.AGENT, Role.MANAGER, Role.ADMIN), scopes, strict=True))
+    for action, scopes in {
+        Action.READ_DEAL: (_A, Scope.OWN, _A, _A),
+        Action.READ_SUMMARY: (_A, Scope.OWN, _A, _A),
+        Action.WRITE_DEAL: (_N, Scope.OWN, _A, _N),
+        Action.RECORD_COMMISSION: (_N, Scope.OWN_DEAL_OR_LINE, _A, _N),
+        Action.OPEN_DISPUTE: (_N, Scope.OWN_DEAL_OR_LINE, _A, _N),
+        Action.SETTLE_COMMISSION: (_N, _N, Scope.NOT_OWN_LINE, _N),
+        Action.REOPEN_DEAL: (_N, _N, _A, _N),
+        Action.ASSIGN_DEAL: (_N, _N, _A, _N),
+        Action.IMPORT: (_N, _N, _A, _N),
+        Action.MANAGE_ACCESS: (_N, _N, _N, _A),
+    }.items()
+}
+"""Action -> role -> scope. A manager settles all commissions but their own: the maker is not the checker."""
+
+
+class Line:
+    """A commission as rights see it: the deal's agent and the line's own agent."""
+
+    def __init__(self, deal_agent_id: str, agent_id: str) -> None:
+        self.deal_agent_id, self.agent_id = deal_agent_id, agent_id
+
+
+Target = AgentDeal | Line | str | None
+"""A deal, a commission line, the id of the agent whose numbers are meant, or nothing in particular."""
+
+
+def is_permitted(actor: Actor, action: Action, target: Target = None) -> bool:
+    """Say whether the table of rights lets `actor` do `action` to `target`; reads no database."""
+    if actor.kind == "system":
+        return True
+    scope = RIGHTS[action][actor.role]
+    deal_agent = target if isinstance(target, str) else getattr(target, "deal_agent_id", None)
+    line_agent = target.agent_id if isinstance(target, Line) else None
+    if isinstance(target, AgentDeal):
+        deal_agent = target.agent_id
+    match scope:
+        case Scope.ALL:
+            return True
+        case Scope.NONE:
+            return False
+        case Scope.OWN:
+            return deal_agent == actor.id
+        case Scope.OWN_DEAL_OR_LINE:
+            return actor.id in (deal_agent, line_agent)
+        case Scope.NOT_OWN_LINE:
+            return line_agent != actor.id
+
+
+def authorize(session: Session, actor: Actor, action: Action, target: Target = None) -> None:
+    """Raise unless `actor` may do `action` to `target` now: `NotPermitted`, or not-found for what it may not see.
+
+    The actor's user and token are read again in this transaction, so a right withdrawn a moment ago is gone.
+    """
+    if actor.kind == "system":
+        return
+    user = session.get(User, actor.id)
+    if user is None or not user.active or user.role != actor.role:
+        raise NotPermitted("Your rights have changed. Log in again.")
+    if actor.token_id is not None:
+        token = session.get(ApiToken, actor.token_id)
+        if token is None or token.revoked_at is not None or token.expires_at <= now_utc():
+            raise NotPermitted("This token no longer works. Ask an administrator for a new one.")
+    if is_permitted(actor, action, target):
+        return
+    if not _is_visible(actor, target):
+        raise CommissionNotFound() if isinstance(target, Line) else DealNotFound()
+    doing = action.value.replace("_", " ")
+    raise NotPermitted(f"The role {actor.role} may not {doing} here. Ask someone whose role allows it.")
+
+
+def _is_visible(actor: Actor, target: Target) -> bool:
+    if isinstance(target, Line):
+        return is_permitted(actor, Action.READ_DEAL, target.deal_agent_id) or target.agent_id == actor.id
+    return target is None or isinstance(target, str) or is_permitted(actor, Action.READ_DEAL, target)
+
+
+def line_of(deal: AgentDeal, commission_agent_id: str) -> Line:
+    """Return what rights need to know of a commission on `deal`."""
+    return Line(deal.agent_id, commission_agent_id)
+
+
+def get_deal(session: Session, actor: Actor, deal_id: str, action: Action = Action.READ_DEAL) -> AgentDeal:
+    """Return the deal, having checked `action`; raise `DealNotFound` when it is missing or hidden."""
+    deal = session.get(AgentDeal, deal_id)
+    if deal is None:
+        raise DealNotFound(deal_id)
+    authorize(session, actor, action, deal)
+    return deal
+
+
+def get_commission(session: Session, actor: Actor, commission_id: str, action: Action) -> Commission:
+    """Return the commission, having checked `action`; raise `CommissionNotFound` when it is missing or hidden."""
+    commission = session.get(Commission, commission_id)
+    deal = session.get(AgentDeal, commission.deal_id) if commission else None
+    if commission is None or deal is None:
+        raise CommissionNotFound(commission_id)
+    authorize(session, actor, action, line_of(deal, commission.agent_id))
+    return commission
+
+
+# --- users -----------------------------------------------------------------------------------------------------------
+
+
+def create_user(session: Session, actor: Actor, *, name: str, email: str | None = None, role: Role) -> User:
+    """Record a user (an admin's right). Raises `EmailTaken`."""
+    authorize(session, actor, Action.MANAGE_ACCESS)
+    user_id = new_id()
+    email = _check_email(email)
+    if email is not None and session.scalar(select(User.id).where(User.email == email)):
+        raise EmailTaken("Another user has this e-mail address. Change that user instead.")
+    draft = draft_user(user_id, {"name": check_text(name, "name", limit=200), "email": email, "role": role})
+    record_entries(session, actor, [draft])
+    return get_user(session, user_id)
+
+
+def change_user(session: Session, actor: Actor, user_id: str, changes: dict[str, Any]) -> User:
+    """Change name, email, role or active of a user (an admin's right)."""
+    authorize(session, actor, Action.MANAGE_ACCESS)
+    user = get_user(session, user_id)
+    values: dict[str, Any] = {}
+    if "name" in changes:
+        values["name"] = check_text(changes["name"], "name", limit=200)
+    if "email" in changes:
+        values["email"] = email = _check_email(changes["email"])
+        owner = session.scalar(select(User.id).where(User.email == email)) if email else None
+        if owner not in (None, user_id):
+            raise EmailTaken("Another user has this e-mail address.")
+    if "role" in changes:
+        values["role"] = check_word(changes["role"], Role, "role")
+    if "active" in changes:
+        values["active"] = bool(changes["active"])
+    values = {column: value for column, value in values.items() if getattr(user, column) != value}
+    if not values:
+        raise NothingToChange("The user already is as you ask.")
+    record_entries(session, actor, [draft_user_change(user.id, user.revision, values)])
+    return get_user(session, user_id)
+
+
+def draft_user(user_id: str, values: dict[str, Any]) -> Draft:
+    """Return the entry that records a user; `values` holds name, email, role and perhaps active."""
+    data = {"name": values["name"], "email": values["email"], "role": Role(values["role"]).value}
+    return Draft(
+        "sys", "user.recorded", "user", user_id, {"set": data | {"active": values.get("active", True)}}, None, 1
+    )
+
+
+def draft_user_change(user_id: str, revision: int, values: dict[str, Any]) -> Draft:
+    """Return the entry that changes a user."""
+    plain = {column: value.value if isinstance(value, Role) else value for column, value in values.items()}
+    return Draft("sys", "user.changed", "user", user_id, {"set": plain}, None, revision + 1)
+
+
+def get_user(session: Session, user_id: str) -> User:
+    """Return the user or raise `UserNotFound`."""
+    user = session.get(User, user_id)
+    if user is None:
+        raise UserNotFound(user_id)
+    return user
+
+
+def find_user(session: Session, *, email: str) -> User | None:
+    """Return the user with this e-mail address, whatever its case."""
+    return session.scalar(select(User).where(User.email == email.strip().lower()))
+
+
+def list_users(session: Session, *, role: Role | None = None, is_active: bool | None = None) -> Sequence[User]:
+    """Return users by name."""
+    query = select(User).order_by(User.name, User.id)
+    if role is not None:
+        query = query.where(User.role == role)
+    if is_active is not None:
+        query = query.where(User.active == is_active)
+    return session.scalars(query).all()
+
+
+def _check_email(email: str | None) -> str | None:
+    if email is None:
+        return None
+    cleaned = check_text(email, "email", limit=254).lower()
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", cleaned):
+        raise TextInvalid("email must look like name@example.com.", "email")
+    return cleaned
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TOKEN = re.compile(r"dbk_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}\Z")
+_Secret = TypeVar("_Secret", ApiToken, LoginLink, WorkspaceSession)
+
+
+def _checksum(text: str) -> str:
+    value = zlib.crc32(text.encode())
+    digits = ""
+    for _ in range(6):
+        value, digit = divmod(value, 62)
+        digits = _BASE62[digit] + digits
+    return digits
+
+
+def _make_secret() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+
+
+def _digest(session: Session, secret: str) -> bytes:
+    return hmac.new(read_pepper(settings_of(session).keys_dir), secret.encode("utf-8", "replace"), sha256).digest()
+
+
+def _find_secret(session: Session, model: type[_Secret], secret: str) -> tuple[_Secret, User] | None:
+    row = session.execute(
+        select(model, User).join(User, User.id == model.user_id).where(model.digest == _digest(session, secret))
+    ).one_or_none()
+    if row is None or row[0].expires_at <= now_utc() or not row[1].active:
+        return None
+    return row[0], row[1]
+
+
+def create_token(
+    session: Session, actor: Actor, user_id: str, *, name: str, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """Make an API token for a user (an admin's right); the secret is returned here and never again.
+
+    It expires at `expires_at` (aware), by default in 365 days.
+    """
+    authorize(session, actor, Action.MANAGE_ACCESS)
+    user = get_user(session, user_id)
+    body = "dbk_" + _make_secret()
+    secret = body + _checksum(body)
+    now = now_utc()
+    token = ApiToken(
+        id=new_id(),
+        user_id=user.id,
+        name=check_text(name, "name", limit=200),
+        hint=secret[-4:],
+        digest=_digest(session, secret),
+        created_at=now,
+        expires_at=expires_at or now + timedelta(days=365),
+    )
+    session.add(token)
+    session.flush()
+    data = {"user_id": user.id, "name": token.name, "expires_at": token.expires_at.isoformat()}
+    record_entries(session, actor, [Draft("sys", "token.created", "token", token.id, data, None, 1)])
+    return token, secret
+
+
+def find_token(session: Session, secret: str, *, request_id: str | None = None) -> Actor | None:
+    """Return who bears this token, or None when it is malformed, unknown, expired, revoked or its user inactive."""
+    if not _TOKEN.match(secret) or _checksum(secret[:-6]) != secret[-6:]:
+        return None
+    found = _find_secret(session, ApiToken, secret)
+    if found is None or found[0].revoked_at is not None:
+        return None
+    token, user = found
+    return Actor(kind="user", id=user.id, role=user.role, token_id=token.id, request_id=request_id)
+
+
+def revoke_token(session: Session, actor: Actor, token_id: str) -> None:
+    """Make a token useless from the next request on (an admin's right). Repeating it changes nothing."""
+    authorize(session, actor, Action.MANAGE_ACCESS)
+    token = session.get(ApiToken, token_id)
+    if token is None:
+        raise TokenNotFound(token_id)
+    if token.revoked_at is None:
+        token.revoked_at = now_utc()
+        session.flush()
+        record_entries(session, actor, [Draft("sys", "token.revoked", "token", token.id, {}, None, 2)])
+
+
+def list_tokens(session: Session, actor: Actor) -> Sequence[ApiToken]:
+    """Return all tokens, newest first (an admin's right); their secrets are not known."""
+    authorize(session, actor, Action.MANAGE_ACCESS)
+    return session.scalars(select(ApiToken).order_by(ApiToken.id.desc())).all()
+
+
+def create_login_link(session: Session, user_id: str) -> str:
+    """Return the secret of a link that logs this user in once, within 15 minutes."""
+    secret, now = _make_secret(), now_utc()
+    session.add(
+        LoginLink(
+            id=new_id(),
+            user_id=get_user(session, user_id).id,
+            digest=_digest(session, secret),
+            created_at=now,
+            expires_at=now + LOGIN_LINK_VALID,
+        )
+    )
+    session.flush()
+    return secret
+
+
+def redeem_login_link(session: Session, secret: str) -> User:
+    """Use up a log-in link and return its user; raise `LoginLinkSpent` for any that does not work."""
+    found = _find_secret(session, LoginLink, secret)
+    if found is None or found[0].used_at is not None:
+        raise LoginLinkSpent("This link was used or has expired. Ask for a new one.")
+    found[0].used_at = now_utc()
+    session.flush()
+    return found[1]
+
+
+def create_session(session: Session, user_id: str) -> str:
+    """Return the secret of a new workspace session for the browser's cookie; valid for 12 hours."""
+    secret, now = _make_secret(), now_utc()
+    session.add(
+        WorkspaceSession(
+            id=new_id(),
+            user_id=get_user(session, user_id).id,
+            digest=_digest(session, secret),
+            created_at=now,
+            expires_at=now + SESSION_VALID,
+        )
+    )
+    session.flush()
+    return secret
+
+
+def find_session(session: Session, secret: str) -> Actor | None:
+    """Return who is logged in with this session secret, or None."""
+    found = _find_secret(session, WorkspaceSession, secret)
+    if found is None or found[0].ended_at is not None:
+        return None
+    return Actor(kind="user", id=found[1].id, role=found[1].role)
+
+
+def end_session(session: Session, secret: str) -> None:
+    """Log a browser out; an unknown secret is ignored."""
+    session.execute(
+        update(WorkspaceSession)
+        .where(WorkspaceSession.digest == _digest(session, secret), WorkspaceSession.ended_at.is_(None))
+        .values(ended_at=now_utc())
+    )
+
+
+def count_users(session: Session) -> int:
+    """Return how many users there are, to know whether anybody could log in yet."""
+    return session.scalar(select(func.count()).select_from(User)) or 0
