@@ -4,7 +4,7 @@ What a caller may not see looks exactly like what does not exist (`DealNotFound`
 raises `NotPermitted`. The system itself (the command line on the ledger's machine) is bound by neither.
 
 Secrets: API tokens are `dbk_`, 43 characters of 256 random bits, and 6 characters of checksum. Only HMAC-SHA256 under
-the pepper (`keys/pepper`, mode 0600) is stored. Log-in links work once, for 15 minutes; workspace sessions for 12 hours.
+the pepper (`keys/pepper`, mode 0600) is stored. Log-in links work once, for 15 minutes; sessions for 12 hours.
 """
 
 import base64

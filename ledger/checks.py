@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ledger.columns import exact_decimal
 from ledger.errors import (
@@ -54,7 +54,7 @@ def check_currency(value: object, column: str) -> str:
     return value
 
 
-def check_word(value: object, vocabulary: type[Word], column: str) -> Word:
+def check_word(value: Any, vocabulary: type[Word], column: str) -> Word:
     """Return the word of `vocabulary` that `value` names."""
     try:
         return vocabulary(value)

@@ -264,8 +264,12 @@ def record_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     """Append `drafts` and move the tables accordingly: the one way in which a protected table changes."""
     entries = append_entries(session, actor, drafts)
     texts = {commitment: text for draft in drafts for commitment, _, text in draft.texts}
-    _write_changes(session, merge_changes(change for entry in entries for change in fold_entry(entry, texts)))
-    session.expire_all()
+    merged = merge_changes(change for entry in entries for change in fold_entry(entry, texts))
+    _write_changes(session, merged)
+    touched = {(TABLE_OF[kind], row_id) for kind, row_id in merged}
+    for row in list(session.identity_map.values()):
+        if (row.__tablename__, getattr(row, "id", None)) in touched:
+            session.refresh(row)
     return entries
 
 

@@ -99,3 +99,9 @@ def encode_entry(document: dict[str, Any]) -> bytes:
 def hash_leaf(body: bytes) -> bytes:
     """Return SHA-256(0x00 || body), 32 bytes."""
     return sha256(b"\x00" + body).digest()
+
+
+def decode_body(body: bytes) -> dict[str, Any]:
+    """Return the document that an entry's body holds."""
+    document: dict[str, Any] = msgspec.json.decode(body)
+    return document

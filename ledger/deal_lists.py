@@ -1,0 +1,277 @@
+"""Reading deals: pages of them, one deal's timeline, the counts of the board. Nothing here writes."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from ledger.access import get_deal
+from ledger.actors import Actor
+from ledger.checks import CENT
+from ledger.columns import format_time, parse_time
+from ledger.errors import CursorInvalid, Invalid
+from ledger.fold import COMMITTED
+from ledger.log.chain import now_utc
+from ledger.log.entry import decode_body
+from ledger.log.texts import read_texts
+from ledger.tables import AgentDeal, AuditLog, DealContact, DealDocument, StageEvent
+from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage, Role
+
+MAX_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DealFilter:
+    """Which deals, in which order. `q` looks in title, description and contacts' companies; `sort` names a column
+    (`updated_at`, `created_at`), with `-` before it for newest first."""
+
+    agent_id: str | None = None
+    stage: PipelineStage | None = None
+    status: DealStatus | None = None
+    asset_type: AssetType | None = None
+    deal_type: DealType | None = None
+    property_id: str | None = None
+    project_id: str | None = None
+    q: str | None = None
+    updated_since: datetime | None = None
+    sort: str = "-updated_at"
+
+
+_SORTS: dict[str, InstrumentedAttribute[datetime]] = {
+    "updated_at": AgentDeal.updated_at,
+    "created_at": AgentDeal.created_at,
+}
+
+
+def encode_cursor(moment: datetime, row_id: str) -> str:
+    """Return an opaque cursor that stands after this row."""
+    return base64.urlsafe_b64encode(f"{format_time(moment)}|{row_id}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> tuple[datetime, str]:
+    """Undo `encode_cursor`; raise `CursorInvalid` for anything else."""
+    try:
+        moment, row_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split("|")
+        return parse_time(moment), row_id
+    except ValueError:
+        raise CursorInvalid("This cursor was not made by this list. Begin again without one.", "cursor") from None
+
+
+def scope_to_actor(query: Select[Any], actor: Actor) -> Select[Any]:
+    """Narrow a query of deals to what `actor` may see: agents see their own."""
+    if actor.kind == "user" and actor.role is Role.AGENT:
+        return query.where(AgentDeal.agent_id == actor.id)
+    return query
+
+
+def list_deals(
+    session: Session, actor: Actor, wanted: DealFilter | None = None, cursor: str | None = None, limit: int = 50
+) -> tuple[Sequence[AgentDeal], str | None]:
+    """Return a page of deals that `actor` may see, and the cursor of the next page (None on the last)."""
+    wanted = wanted or DealFilter()
+    limit = max(1, min(limit, MAX_PAGE))
+    is_descending = wanted.sort.startswith("-")
+    column = _SORTS.get(wanted.sort.removeprefix("-"))
+    if column is None:
+        raise Invalid(f"sort must be one of {', '.join(_SORTS)}, with or without - before it.", "sort")
+    query = _apply_filter(scope_to_actor(select(AgentDeal), actor), wanted)
+    if cursor:
+        place = tuple_(column, AgentDeal.id)
+        after = tuple_(*decode_cursor(cursor))
+        query = query.where(place < after if is_descending else place > after)
+    order = (column.desc(), AgentDeal.id.desc()) if is_descending else (column, AgentDeal.id)
+    rows = session.scalars(query.order_by(*order).limit(limit + 1)).all()
+    if len(rows) <= limit:
+        return rows, None
+    page = rows[:limit]
+    return page, encode_cursor(getattr(page[-1], column.key), page[-1].id)
+
+
+def _apply_filter(query: Select[Any], wanted: DealFilter) -> Select[Any]:
+    exact = {
+        AgentDeal.agent_id: wanted.agent_id,
+        AgentDeal.pipeline_stage: wanted.stage,
+        AgentDeal.status: wanted.status,
+        AgentDeal.asset_type: wanted.asset_type,
+        AgentDeal.deal_type: wanted.deal_type,
+        AgentDeal.property_id: wanted.property_id,
+        AgentDeal.project_id: wanted.project_id,
+    }
+    for column, value in exact.items():
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.updated_since is not None:
+        query = query.where(AgentDeal.updated_at >= wanted.updated_since)
+    if wanted.q and wanted.q.strip():
+        text = wanted.q.strip()
+        company = exists().where(
+            and_(DealContact.deal_id == AgentDeal.id, DealContact.company.icontains(text, autoescape=True))
+        )
+        query = query.where(
+            or_(
+                AgentDeal.title.icontains(text, autoescape=True),
+                AgentDeal.description.icontains(text, autoescape=True),
+                company,
+            )
+        )
+    return query
+
+
+def list_contacts(session: Session, actor: Actor, deal_id: str) -> Sequence[DealContact]:
+    """Return a deal's contacts, oldest first; erased ones have no personal data."""
+    get_deal(session, actor, deal_id)
+    return session.scalars(select(DealContact).where(DealContact.deal_id == deal_id).order_by(DealContact.id)).all()
+
+
+def list_documents(session: Session, actor: Actor, deal_id: str) -> Sequence[DealDocument]:
+    """Return a deal's documents, oldest first."""
+    get_deal(session, actor, deal_id)
+    return session.scalars(select(DealDocument).where(DealDocument.deal_id == deal_id).order_by(DealDocument.id)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineItem:
+    """One entry of a deal's chain, for people.
+
+    `kind` is the entry's type; `data` its data with commitments replaced by the texts behind them (None where erased).
+    For stage events `duration_seconds` is the time until the next one, or for the last until now, the cancelling or
+    (closed deals) None.
+    """
+
+    kind: str
+    at: datetime
+    effective_at: datetime
+    n: int
+    seq: int
+    hash: str
+    actor_id: str
+    subject_kind: str
+    subject_id: str
+    data: dict[str, Any]
+    stage_event_id: str | None = None
+    from_stage: PipelineStage | None = None
+    to_stage: PipelineStage | None = None
+    duration_seconds: float | None = None
+    is_current: bool = False
+
+
+def list_timeline(session: Session, deal_id: str, actor: Actor | None = None) -> list[TimelineItem]:
+    """Return everything that happened to a deal, by effective time and order of arrival; checks `actor` if given."""
+    deal = get_deal(session, actor, deal_id) if actor else session.get_one(AgentDeal, deal_id)
+    rows = session.execute(
+        select(
+            AuditLog.n, AuditLog.seq, AuditLog.hash, AuditLog.type, AuditLog.at, AuditLog.effective_at,
+            AuditLog.actor_id, AuditLog.subject_kind, AuditLog.subject_id, AuditLog.body,
+        )
+        .where(AuditLog.chain == f"deal:{deal_id}")
+        .order_by(AuditLog.effective_at, AuditLog.n)
+    ).all()  # fmt: skip
+    bodies = {row.n: decode_body(row.body)["data"] for row in rows}
+    texts = read_texts(session, {value for row in rows for value in _commitments(row.subject_kind, bodies[row.n])})
+    durations = _measure_stages(session, deal)
+    items = []
+    for row in rows:
+        data = _open_texts(row.subject_kind, bodies[row.n], texts)
+        event = data.get("stage_event")
+        seconds, is_current = durations.get(event["id"], (None, False)) if event else (None, False)
+        items.append(
+            TimelineItem(
+                kind=row.type,
+                at=row.at,
+                effective_at=row.effective_at,
+                n=row.n,
+                seq=row.seq,
+                hash=row.hash.hex(),
+                actor_id=row.actor_id,
+                subject_kind=row.subject_kind,
+                subject_id=row.subject_id,
+                data=data,
+                stage_event_id=event["id"] if event else None,
+                from_stage=PipelineStage(event["from"]) if event and event["from"] else None,
+                to_stage=PipelineStage(event["to"]) if event else None,
+                duration_seconds=seconds,
+                is_current=is_current,
+            )
+        )
+    return items
+
+
+def _committed_places(kind: str, data: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    places = [(data["set"], column) for column in COMMITTED.get(kind, ()) if data.get("set", {}).get(column)]
+    places += [(data, key) for key in ("note", "reason") if data.get(key)]
+    if data.get("stage_event", {}).get("note"):
+        places.append((data["stage_event"], "note"))
+    return places
+
+
+def _commitments(kind: str, data: dict[str, Any]) -> list[str]:
+    return [owner[key] for owner, key in _committed_places(kind, data)]
+
+
+def _open_texts(kind: str, data: dict[str, Any], texts: dict[str, str | None]) -> dict[str, Any]:
+    for owner, key in _committed_places(kind, data):
+        owner[key] = texts.get(owner[key])
+    return data
+
+
+def _measure_stages(session: Session, deal: AgentDeal) -> dict[str, tuple[float | None, bool]]:
+    """Stage event id -> (seconds until the next event, whether it is the current one)."""
+    events = session.execute(
+        select(StageEvent.id, StageEvent.effective_at)
+        .where(StageEvent.deal_id == deal.id)
+        .order_by(StageEvent.effective_at, StageEvent.audit_log_id)
+    ).all()
+    ends: list[datetime | None] = [event.effective_at for event in events[1:]]
+    ends.append({DealStatus.OPEN: now_utc(), DealStatus.CANCELLED: deal.cancelled_at}.get(deal.status))
+    return {
+        event.id: (None if end is None else max(0.0, (end - event.effective_at).total_seconds()), index == len(events))
+        for index, (event, end) in enumerate(zip(events, ends, strict=True), start=1)
+    }
+
+
+@dataclass(slots=True)
+class StageCount:
+    """Open deals in one stage: how many, their value by currency, and that value weighted by confidence.
+
+    Deals without a confidence are left out of `weighted`; their value stands in `without_confidence`.
+    """
+
+    stage: PipelineStage
+    deals: int = 0
+    totals: dict[str, Decimal] = field(default_factory=dict)
+    weighted: dict[str, Decimal] = field(default_factory=dict)
+    without_confidence: dict[str, Decimal] = field(default_factory=dict)
+
+
+def pipeline_counts(session: Session, actor: Actor, agent_id: str | None = None) -> list[StageCount]:
+    """Return one `StageCount` per open stage, in pipeline order, over the open deals that `actor` may see."""
+    query = select(
+        AgentDeal.pipeline_stage,
+        AgentDeal.estimated_value_currency,
+        AgentDeal.confidence,
+        func.count(),
+        func.sum(AgentDeal.estimated_value_amount),
+    ).where(AgentDeal.status == DealStatus.OPEN)
+    if agent_id is not None:
+        query = query.where(AgentDeal.agent_id == agent_id)
+    query = scope_to_actor(query, actor).group_by(
+        AgentDeal.pipeline_stage, AgentDeal.estimated_value_currency, AgentDeal.confidence
+    )
+    counts = {stage: StageCount(stage) for stage in PipelineStage if stage.is_open}
+    rows: Sequence[Any] = session.execute(query).all()
+    for stage, currency, confidence, deals, total in rows:
+        count = counts[stage]
+        count.deals += deals
+        if total is None:
+            continue
+        count.totals[currency] = count.totals.get(currency, Decimal(0)) + total
+        into = count.without_confidence if confidence is None else count.weighted
+        into[currency] = into.get(currency, Decimal(0)) + (total if confidence is None else total * confidence)
+    for count in counts.values():
+        count.weighted = {currency: value.quantize(CENT) for currency, value in count.weighted.items()}
+    return list(counts.values())
