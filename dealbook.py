@@ -205,9 +205,8 @@ def token_create(
     as_json: AsJson = False,
 ) -> None:
     """Make a token for the REST API. It is shown once."""
-    from ledger.store import utc_now
-
     from ledger import access
+    from ledger.store import utc_now
     from ledger.vocabulary import Role
 
     settings = _settings()
