@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -23,6 +23,7 @@ from ledger.tables import AgentDeal, AuditLog, DealContact, DealDocument, StageE
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage, Role
 
 MAX_PAGE = 200
+AnySelect = TypeVar("AnySelect", bound=Select[*tuple[Any, ...]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         raise CursorInvalid("This cursor was not made by this list. Begin again without one.", "cursor") from None
 
 
-def scope_to_actor(query: Select[Any], actor: Actor) -> Select[Any]:
+def scope_to_actor(query: AnySelect, actor: Actor) -> AnySelect:
     """Narrow a query of deals to what `actor` may see: agents see their own."""
     if actor.kind == "user" and actor.role is Role.AGENT:
         return query.where(AgentDeal.agent_id == actor.id)
@@ -92,7 +93,7 @@ def list_deals(
     return page, encode_cursor(getattr(page[-1], column.key), page[-1].id)
 
 
-def _apply_filter(query: Select[Any], wanted: DealFilter) -> Select[Any]:
+def _apply_filter(query: AnySelect, wanted: DealFilter) -> AnySelect:
     exact = {
         AgentDeal.agent_id: wanted.agent_id,
         AgentDeal.pipeline_stage: wanted.stage,

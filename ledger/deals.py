@@ -243,12 +243,12 @@ def _erase(
     actor: Actor,
     deal_id: str,
     kind: str,
-    model: type[DealContact] | type[DealDocument],
+    model: type[DealContact | DealDocument],
     row_id: str,
     missing: type[NotFound],
 ) -> None:
     get_deal(session, actor, deal_id, Action.WRITE_DEAL)
-    row: DealContact | DealDocument | None = session.get(model, row_id)
+    row = session.get(model, row_id)
     if row is None or row.deal_id != deal_id:
         raise missing(row_id)
     if row.erased_at is not None:

@@ -268,7 +268,7 @@ def record_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     _write_changes(session, merged)
     touched = {(TABLE_OF[kind], row_id) for kind, row_id in merged}
     for row in list(session.identity_map.values()):
-        if (row.__tablename__, getattr(row, "id", None)) in touched:
+        if (getattr(row, "__tablename__", ""), getattr(row, "id", "")) in touched:
             session.refresh(row)
     return entries
 

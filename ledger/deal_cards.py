@@ -1,0 +1,64 @@
+"""Reading what a board shows of deals beside their own columns. Nothing here writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ledger.actors import Actor
+from ledger.deal_lists import StageCount, scope_to_actor
+from ledger.tables import AgentDeal, DealContact, StageEvent
+from ledger.vocabulary import DealStatus, PipelineStage
+
+
+@dataclass(frozen=True, slots=True)
+class DealSurroundings:
+    """When a deal entered its present stage, and the company on the other side where one is known."""
+
+    stage_entered_at: datetime
+    company: str | None
+
+
+def describe_deals(session: Session, deals: Sequence[AgentDeal]) -> dict[str, DealSurroundings]:
+    """Return the surroundings of deals that the caller has already been allowed to see, by deal id."""
+    ids = [deal.id for deal in deals]
+    entered: dict[str, datetime] = {
+        deal_id: moment
+        for deal_id, moment in session.execute(
+            select(StageEvent.deal_id, func.max(StageEvent.effective_at))
+            .where(StageEvent.deal_id.in_(ids))
+            .group_by(StageEvent.deal_id)
+        )
+    }
+    companies: dict[str, str] = {
+        deal_id: company
+        for deal_id, company in session.execute(
+            select(DealContact.deal_id, DealContact.company)
+            .where(DealContact.deal_id.in_(ids), DealContact.company.is_not(None))
+            .order_by(DealContact.id.desc())  # the oldest is written last, and stays
+        )
+        if company
+    }
+    return {deal.id: DealSurroundings(entered.get(deal.id, deal.created_at), companies.get(deal.id)) for deal in deals}
+
+
+def closed_counts(session: Session, actor: Actor, agent_id: str | None = None) -> list[StageCount]:
+    """Return one `StageCount` for deals won and one for deals lost, over those that `actor` may see, ever."""
+    query = select(
+        AgentDeal.pipeline_stage,
+        AgentDeal.estimated_value_currency,
+        func.count(),
+        func.sum(AgentDeal.estimated_value_amount),
+    ).where(AgentDeal.status.in_((DealStatus.CLOSED_WON, DealStatus.CLOSED_LOST)))
+    if agent_id is not None:
+        query = query.where(AgentDeal.agent_id == agent_id)
+    query = scope_to_actor(query, actor).group_by(AgentDeal.pipeline_stage, AgentDeal.estimated_value_currency)
+    counts = {stage: StageCount(stage) for stage in PipelineStage if not stage.is_open}
+    for stage, currency, deals, total in session.execute(query):
+        counts[stage].deals += deals
+        if total is not None:
+            counts[stage].totals[currency] = counts[stage].totals.get(currency, Decimal(0)) + total
+    return list(counts.values())
