@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from ledger.actors import Actor
@@ -25,29 +26,24 @@ class DealSurroundings:
 def describe_deals(session: Session, deals: Sequence[AgentDeal]) -> dict[str, DealSurroundings]:
     """Return the surroundings of deals that the caller has already been allowed to see, by deal id."""
     ids = [deal.id for deal in deals]
-    entered: dict[str, datetime] = {
-        deal_id: moment
-        for deal_id, moment in session.execute(
-            select(StageEvent.deal_id, func.max(StageEvent.effective_at))
-            .where(StageEvent.deal_id.in_(ids))
-            .group_by(StageEvent.deal_id)
-        )
-    }
-    companies: dict[str, str] = {
-        deal_id: company
-        for deal_id, company in session.execute(
-            select(DealContact.deal_id, DealContact.company)
-            .where(DealContact.deal_id.in_(ids), DealContact.company.is_not(None))
-            .order_by(DealContact.id.desc())  # the oldest is written last, and stays
-        )
-        if company
-    }
+    last_events = (
+        select(StageEvent.deal_id, func.max(StageEvent.effective_at).label("entered_at"))
+        .where(StageEvent.deal_id.in_(ids))
+        .group_by(StageEvent.deal_id)
+    )
+    entered: dict[str, datetime] = {row.deal_id: row.entered_at for row in session.execute(last_events)}
+    known_companies = (
+        select(DealContact.deal_id, DealContact.company)
+        .where(DealContact.deal_id.in_(ids), DealContact.company.is_not(None))
+        .order_by(DealContact.id.desc())  # the oldest comes last, and stays
+    )
+    companies: dict[str, str] = {row.deal_id: row.company for row in session.execute(known_companies)}
     return {deal.id: DealSurroundings(entered.get(deal.id, deal.created_at), companies.get(deal.id)) for deal in deals}
 
 
 def closed_counts(session: Session, actor: Actor, agent_id: str | None = None) -> list[StageCount]:
     """Return one `StageCount` for deals won and one for deals lost, over those that `actor` may see, ever."""
-    query = select(
+    query: Select[Any] = select(
         AgentDeal.pipeline_stage,
         AgentDeal.estimated_value_currency,
         func.count(),
@@ -57,7 +53,8 @@ def closed_counts(session: Session, actor: Actor, agent_id: str | None = None) -
         query = query.where(AgentDeal.agent_id == agent_id)
     query = scope_to_actor(query, actor).group_by(AgentDeal.pipeline_stage, AgentDeal.estimated_value_currency)
     counts = {stage: StageCount(stage) for stage in PipelineStage if not stage.is_open}
-    for stage, currency, deals, total in session.execute(query):
+    rows: Sequence[Any] = session.execute(query).all()
+    for stage, currency, deals, total in rows:
         counts[stage].deals += deals
         if total is not None:
             counts[stage].totals[currency] = counts[stage].totals.get(currency, Decimal(0)) + total

@@ -1,0 +1,154 @@
+"""What the pipeline board shows, read from the ledger: totals of each stage, and its deals page by page."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from ledger.access import Actor, list_users
+from ledger.deal_cards import closed_counts, describe_deals
+from ledger.deal_lists import DealFilter, StageCount, list_deals, pipeline_counts
+from ledger.vocabulary import AssetType, DealType, PipelineStage, Role
+
+CENT = Decimal("0.01")
+ZERO = Decimal("0.00")
+
+
+@dataclass(frozen=True, slots=True)
+class StageRule:
+    """What a stage means: the confidence of a deal that states none, and the days that a deal may stand still."""
+
+    default_confidence: Decimal
+    limit_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyTotal:
+    """Values of a stage's deals in one currency; `weighted` is each value times its confidence."""
+
+    currency: str
+    total: Decimal
+    weighted: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A deal as its card shows it."""
+
+    deal_id: str
+    title: str
+    company: str | None
+    agent_name: str
+    asset_type: AssetType
+    deal_type: DealType
+    value: Decimal | None
+    currency: str
+    stage_entered_at: datetime
+    limit_days: int | None
+
+    def level(self, days: int) -> str:
+        """Return how long the deal has stood still: `amber` past the stage's limit, `red` past twice that."""
+        if self.limit_days is None or days <= self.limit_days:
+            return ""
+        return "red" if days > 2 * self.limit_days else "amber"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A stage of the board with its first page of cards; `cursor` asks for the next, None at the end."""
+
+    stage: PipelineStage
+    count: int
+    totals: list[CurrencyTotal]
+    cards: list[Card]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The whole board, and the people whose deals could be chosen (id -> name)."""
+
+    columns: list[Column]
+    agents: dict[str, str]
+
+
+class BoardReader:
+    """Reads one board: the deals that `actor` may see, of one agent or of all, within one ledger session."""
+
+    def __init__(
+        self, session: Session, actor: Actor, agent_id: str | None, rules: Mapping[PipelineStage, StageRule]
+    ) -> None:
+        self._session = session
+        self._actor = actor
+        self._agent_id = agent_id
+        self._rules = rules
+        self._people = {user.id: user for user in list_users(session)}
+
+    def read_board(self, cards: int) -> Board:
+        """Return every stage with its totals and its first `cards` deals."""
+        counts = [
+            *pipeline_counts(self._session, self._actor, self._agent_id),
+            *closed_counts(self._session, self._actor, self._agent_id),
+        ]
+        agents = {
+            user.id: user.name if user.active else f"{user.name} (left)"
+            for user in self._people.values()
+            if user.role in (Role.AGENT, Role.MANAGER)
+        }
+        return Board([self._read_column(count, cards) for count in counts], agents)
+
+    def read_cards(self, stage: PipelineStage, cursor: str | None, limit: int) -> tuple[list[Card], str | None]:
+        """Return the next deals of a stage, last changed first, and the cursor of those after them."""
+        wanted = DealFilter(agent_id=self._agent_id, stage=stage, status=stage.status)
+        deals, following = list_deals(self._session, self._actor, wanted, cursor, limit)
+        around = describe_deals(self._session, deals)
+        cards = [
+            Card(
+                deal_id=deal.id,
+                title=deal.title,
+                company=around[deal.id].company,
+                agent_name=self._people[deal.agent_id].name,
+                asset_type=deal.asset_type,
+                deal_type=deal.deal_type,
+                value=deal.estimated_value_amount,
+                currency=deal.estimated_value_currency,
+                stage_entered_at=around[deal.id].stage_entered_at,
+                limit_days=self._rules[stage].limit_days,
+            )
+            for deal in deals
+        ]
+        return cards, following
+
+    def _read_column(self, count: StageCount, cards: int) -> Column:
+        default = self._rules[count.stage].default_confidence
+        totals = [
+            CurrencyTotal(
+                currency=currency,
+                total=total,
+                # As in METRICS: a deal without a confidence takes its stage's.
+                weighted=(
+                    count.weighted.get(currency, ZERO) + count.without_confidence.get(currency, ZERO) * default
+                ).quantize(CENT),
+            )
+            for currency, total in sorted(count.totals.items(), key=lambda item: -item[1])
+        ]
+        first, cursor = self.read_cards(count.stage, None, cards) if count.deals else ([], None)
+        return Column(count.stage, count.deals, totals, first, cursor)
+
+
+@lru_cache(maxsize=4)
+def read_stage_rules(dbt_project_dir: Path) -> Mapping[PipelineStage, StageRule]:
+    """Return the rules of the stages from the seed that the marts are built with, so that both mean the same."""
+    with (dbt_project_dir / "seeds" / "pipeline_stages.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            PipelineStage(row["stage"]): StageRule(
+                default_confidence=Decimal(row["default_confidence"]),
+                limit_days=int(row["limit_days"]) if row["limit_days"] else None,
+            )
+            for row in csv.DictReader(file)
+        }

@@ -1,0 +1,77 @@
+"""What a page of the workspace needs to know: the ledger, the published numbers, and who is asking.
+
+`mount` hands one `Workspace` to every request through the ASGI scope, so that two apps in one process (as in tests)
+stay apart although NiceGUI itself exists once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from fastapi import Request
+
+from api.published import PublishedMarts
+from ledger.actors import Actor
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+SCOPE_KEY = "dealbook.workspace"
+PREFIX = "/agents"
+SIGN_IN_PATH = f"{PREFIX}/sign-in"
+SIGN_OUT_PATH = "/logout"
+PERFORMANCE_PATH = f"{PREFIX}/performance"
+PIPELINE_PATH = f"{PREFIX}/performance/pipeline"
+NAVIGATION = (("Pipeline", PIPELINE_PATH), ("Performance", PERFORMANCE_PATH))
+
+
+class SignedOut(Exception):  # noqa: N818 - a fact, named as the ledger names its own
+    """The session behind a page has ended; the page must be left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What every page shares: where the state is, and how a request tells who sent it."""
+
+    settings: Settings
+    ledger: Ledger
+    marts: PublishedMarts
+    find_actor: Callable[[Request], Actor | None]
+
+    @property
+    def stale_after(self) -> timedelta:
+        """Age from which published numbers are called stale."""
+        return timedelta(hours=self.settings.stale_after_hours)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is signed in, as the frame shows it."""
+
+    actor: Actor
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One opened page: its workspace and the request that opened it."""
+
+    workspace: Workspace
+    request: Request
+
+    def require_actor(self) -> Actor:
+        """Return who is signed in now; ask before every read, because a session may end while a page stays open."""
+        actor = self.workspace.find_actor(self.request)
+        if actor is None:
+            raise SignedOut
+        return actor
+
+
+def open_visit(request: Request) -> Visit:
+    """Return the visit that a request begins."""
+    workspace: Workspace = request.scope[SCOPE_KEY]
+    return Visit(workspace, request)
+
+
+def read_clock() -> datetime:
+    """Return the time now, for ages shown to people; no number depends on it."""
+    return datetime.now(UTC)
