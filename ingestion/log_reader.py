@@ -257,11 +257,23 @@ def _add_person(rows: Rows, n: int, entry: _Entry[_Person]) -> None:
     rows["people"].append((n, entry.subject.id, entry.type, *_sparse(entry.data.set), *entry.provenance))
 
 
-Landing = tuple[msgspec.json.Decoder[Any], Callable[[Rows, int, Any], None]]
-_DEAL: Landing = (msgspec.json.Decoder(_Entry[_Deal]), _add_deal)
-_STAGED_DEAL: Landing = (msgspec.json.Decoder(_Entry[_StagedDeal]), _add_staged_deal)
-_COMMISSION: Landing = (msgspec.json.Decoder(_Entry[_Commission]), _add_commission)
-_PERSON: Landing = (msgspec.json.Decoder(_Entry[_Person]), _add_person)
+@dataclass(frozen=True)
+class Landing:
+    """How entries of a type are landed: the raw tables that get a row each, what to decode, what to add."""
+
+    tables: tuple[str, ...]
+    decode: Callable[[bytes], Any]
+    add: Callable[[Rows, int, Any], None]
+
+
+def _landing(*tables: str, entry: Any, add: Callable[[Rows, int, Any], None]) -> Landing:
+    return Landing(tables, msgspec.json.Decoder(entry).decode, add)
+
+
+_DEAL = _landing("deal_events", entry=_Entry[_Deal], add=_add_deal)
+_STAGED_DEAL = _landing("deal_events", "stage_events", entry=_Entry[_StagedDeal], add=_add_staged_deal)
+_COMMISSION = _landing("commission_events", entry=_Entry[_Commission], add=_add_commission)
+_PERSON = _landing("people", entry=_Entry[_Person], add=_add_person)
 
 WAREHOUSED: dict[str, Landing] = {
     "deal.opened": _STAGED_DEAL,
@@ -270,12 +282,14 @@ WAREHOUSED: dict[str, Landing] = {
     "deal.reopened": _STAGED_DEAL,
     "deal.cancelled": _DEAL,
     "deal.assigned": _DEAL,
-    "commission.recorded": (msgspec.json.Decoder(_Entry[_NewCommission]), _add_new_commission),
+    "commission.recorded": _landing("commission_events", entry=_Entry[_NewCommission], add=_add_new_commission),
     "commission.changed": _COMMISSION,
     "commission.status_changed": _COMMISSION,
-    "commission.adjusted": (msgspec.json.Decoder(_Entry[_Adjustment]), _add_adjustment),
-    "dispute.opened": (msgspec.json.Decoder(_Entry[_OpenedDispute]), _add_opened_dispute),
-    "dispute.resolved": (msgspec.json.Decoder(_Entry[_ResolvedDispute]), _add_resolved_dispute),
+    "commission.adjusted": _landing("adjustments", entry=_Entry[_Adjustment], add=_add_adjustment),
+    "dispute.opened": _landing("disputes", "commission_events", entry=_Entry[_OpenedDispute], add=_add_opened_dispute),
+    "dispute.resolved": _landing(
+        "disputes", "commission_events", entry=_Entry[_ResolvedDispute], add=_add_resolved_dispute
+    ),
     "user.recorded": _PERSON,
     "user.changed": _PERSON,
 }
@@ -338,9 +352,9 @@ def _read_batch(ledger: Log, from_n: int, to_n: int) -> Batch:
                     _check_type(type_, _HEADER.decode(body).type)
                     not_warehoused += 1
                 else:
-                    entry = landing[0].decode(body)
+                    entry = landing.decode(body)
                     _check_type(type_, entry.type)
-                    landing[1](rows, n, entry)
+                    landing.add(rows, n, entry)
             except (ValueError, msgspec.MsgspecError) as fault:
                 raise LogBroken(n, str(fault)) from fault
     if expected != to_n:

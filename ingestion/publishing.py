@@ -1,0 +1,313 @@
+"""Write, audit, publish: copies the marts into a new immutable file, proves the copy, then points readers at it.
+
+In the folder of published files:
+
+    CURRENT                      the name of the file that readers open; changed by one rename
+    marts-<log size>-<run>.duckdb   a publication: every mart, `manifest` and `manifest_marts`; never changed, mode 0444
+    marts-<log size>-<run>.json     its manifest again, for whoever must not open the DuckDB file to know what it is
+    history.jsonl                every flip of the pointer: when, what, publish or rollback
+    .building-<run>.duckdb       a copy being made; what a crash leaves of it is removed by the next publish
+
+A file gets its final name only after its copy was proved, so every `marts-*.duckdb` is whole. Names are never used
+twice: a second connection in one process to a replaced path would still see the old file. Whoever has an old file
+open keeps reading it, also after it was swept.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+from filelock import FileLock, Timeout
+
+from ingestion.errors import PublicationMissing, PublishFailed
+from ingestion.mart_digests import MartDigest, digest_mart, list_marts
+from ingestion.warehouse import WAIT_SECONDS, open_warehouse
+
+POINTER_NAME = "CURRENT"
+HISTORY_NAME = "history.jsonl"
+MANIFEST_TABLES = ("manifest", "manifest_marts")
+BUILDING_PREFIX = ".building-"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a published file says about itself; `marts` holds the row count and digest of each mart."""
+
+    name: str
+    generation: int
+    log_size: int
+    log_last_hash: str | None
+    as_of_date: date
+    definition_version: str
+    business_timezone: str
+    reporting_currency: str
+    dbt_invocation_id: str | None
+    dbt_version: str | None
+    run_id: str
+    reference_digest: str
+    published_at: datetime
+    checkpoint: str | None = None
+    marts: list[MartDigest] = field(default_factory=list)
+    is_newest: bool = True
+    """Whether none is later; False on the current one after a rollback, so that the next refresh publishes anew."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values for JSON."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
+
+
+def publish_marts(
+    warehouse_path: Path,
+    published_dir: Path,
+    *,
+    log_size: int,
+    last_hash: str | None,
+    as_of_date: date | str,
+    definition_version: str,
+    business_timezone: str,
+    reporting_currency: str,
+    dbt_invocation_id: str | None,
+    dbt_version: str | None,
+    run_id: str,
+    reference_digest: str,
+    checkpoint: str | None = None,
+    keep: int = 10,
+    on_step: Callable[[str], None] = lambda _step: None,
+) -> Publication:
+    """Publish schema `marts` of the warehouse and return the new publication, which readers then see.
+
+    The newest `keep` files stay for rollback. `on_step` hears each step's name before it is taken. An error at any
+    step leaves readers on the file they had; raises PublishFailed when there is nothing to publish or the copy
+    differs, WarehouseBusy when another process is writing.
+    """
+    if not _RUN_ID.match(run_id):
+        raise PublishFailed(f"A run id of letters, digits, - and _ is needed to name the file, not {run_id!r}.")
+    published_dir.mkdir(parents=True, exist_ok=True)
+    with _folder_lock(published_dir):
+        _remove_leftovers(published_dir)
+        stem = f"marts-{log_size:012d}-{run_id}"
+        final = published_dir / f"{stem}.duckdb"
+        if final.exists():
+            raise PublishFailed(f"{final} exists already; every publication needs a run id of its own.")
+        publication = Publication(
+            name=final.name,
+            generation=max((other.generation for other in list_publications(published_dir)), default=0) + 1,
+            log_size=log_size,
+            log_last_hash=last_hash,
+            as_of_date=date.fromisoformat(as_of_date) if isinstance(as_of_date, str) else as_of_date,
+            definition_version=definition_version,
+            business_timezone=business_timezone,
+            reporting_currency=reporting_currency,
+            dbt_invocation_id=dbt_invocation_id,
+            dbt_version=dbt_version,
+            run_id=run_id,
+            reference_digest=reference_digest,
+            published_at=datetime.now(UTC),
+            checkpoint=checkpoint,
+        )
+        building = published_dir / f"{BUILDING_PREFIX}{run_id}.duckdb"
+        on_step("copy")
+        publication = _copy(warehouse_path, building, publication)
+        on_step("verify")
+        _verify(building, publication)
+        on_step("seal")
+        building.chmod(0o444)
+        _sync(building)
+        _write(final.with_suffix(".json"), msgspec.json.encode(publication))
+        on_step("rename")
+        building.rename(final)
+        _sync(published_dir)
+        on_step("flip")
+        _flip(published_dir, publication, "publish")
+        on_step("sweep")
+        _sweep(published_dir, keep)
+        return publication
+
+
+def current_publication(published_dir: Path) -> Publication | None:
+    """Return the publication that readers see, or None when nothing is published yet."""
+    name = _read_pointer(published_dir)
+    return next((found for found in list_publications(published_dir) if found.name == name), None)
+
+
+def list_publications(published_dir: Path) -> list[Publication]:
+    """Return the publications in the folder, newest first."""
+    found = [
+        msgspec.json.decode(path.read_bytes(), type=Publication)
+        for path in published_dir.glob("marts-*.json")
+        if path.with_suffix(".duckdb").exists()
+    ]
+    found.sort(key=lambda publication: publication.generation, reverse=True)
+    return [replace(publication, is_newest=place == 0) for place, publication in enumerate(found)]
+
+
+def rollback_publication(published_dir: Path, name: str | None = None) -> Publication:
+    """Point readers at an older publication, by default the one before the current, and return it.
+
+    It stays current until the next refresh, which publishes anew because it is no longer the newest. Raises
+    PublicationMissing.
+    """
+    if not published_dir.is_dir():
+        raise PublicationMissing("Nothing is published yet: run `dealbook refresh`.")
+    with _folder_lock(published_dir):
+        publications = list_publications(published_dir)
+        current = _read_pointer(published_dir)
+        if name is None:
+            generation = next((found.generation for found in publications if found.name == current), 0)
+            target = next((found for found in publications if found.generation < generation), None)
+        else:
+            target = next((found for found in publications if found.name == name), None)
+        if target is None:
+            wanted = name or "a publication before the current one"
+            raise PublicationMissing(f"There is no {wanted}; `dealbook publish list` shows what there is.")
+        _flip(published_dir, target, "rollback")
+        return target
+
+
+# --- copy and proof ---------------------------------------------------------------------------------------------------
+
+
+def _copy(warehouse_path: Path, building: Path, publication: Publication) -> Publication:
+    """Copy every mart, ordered, with its comments, and write the manifest; DuckDB streams, nothing passes Python."""
+    if not warehouse_path.exists():
+        raise PublishFailed(f"There is no warehouse at {warehouse_path}: run `dealbook refresh`.")
+    with open_warehouse(warehouse_path) as warehouse:
+        marts = list_marts(warehouse, "marts")
+        if not marts:
+            raise PublishFailed("The warehouse has no marts to publish: run `dealbook refresh`.")
+        warehouse.execute(f"ATTACH '{str(building).replace(chr(39), chr(39) * 2)}' AS published")
+        try:
+            for mart in marts:
+                # By its key, which stands first: equal content then lies in equal order, and ranges can be skipped.
+                warehouse.execute(
+                    f'CREATE TABLE published.main."{mart}" AS SELECT * FROM marts."{mart}" ORDER BY ALL'  # noqa: S608
+                )
+                _copy_comments(warehouse, mart)
+            publication = replace(publication, marts=[digest_mart(warehouse, "marts", mart) for mart in marts])
+            _write_manifest(warehouse, publication)
+            warehouse.execute("CHECKPOINT published")
+        finally:
+            warehouse.execute("DETACH published")
+    return publication
+
+
+def _copy_comments(warehouse: duckdb.DuckDBPyConnection, mart: str) -> None:
+    place = "database_name = current_database() AND schema_name = 'marts' AND table_name = ? AND comment IS NOT NULL"
+    for (comment,) in warehouse.execute(f"SELECT comment FROM duckdb_tables() WHERE {place}", [mart]).fetchall():  # noqa: S608
+        warehouse.execute(f"COMMENT ON TABLE published.main.\"{mart}\" IS '{comment.replace(chr(39), chr(39) * 2)}'")
+    columns = warehouse.execute(f"SELECT column_name, comment FROM duckdb_columns() WHERE {place}", [mart]).fetchall()  # noqa: S608
+    for name, comment in columns:
+        text = comment.replace("'", "''")
+        warehouse.execute(f'COMMENT ON COLUMN published.main."{mart}"."{name}" IS \'{text}\'')
+
+
+def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+    warehouse.execute(
+        """CREATE TABLE published.main.manifest (
+            generation BIGINT, log_size BIGINT, log_last_hash VARCHAR, as_of_date DATE, definition_version VARCHAR,
+            business_timezone VARCHAR, reporting_currency VARCHAR, dbt_invocation_id VARCHAR, dbt_version VARCHAR,
+            run_id VARCHAR, reference_digest VARCHAR, published_at TIMESTAMPTZ, checkpoint VARCHAR)"""
+    )
+    row = {key: value for key, value in asdict(publication).items() if key not in ("name", "marts", "is_newest")}
+    warehouse.execute(
+        f"INSERT INTO published.main.manifest ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",  # noqa: S608
+        list(row.values()),
+    )
+    warehouse.execute("CREATE TABLE published.main.manifest_marts (mart VARCHAR, row_count BIGINT, digest VARCHAR)")
+    warehouse.executemany(
+        "INSERT INTO published.main.manifest_marts VALUES (?, ?, ?)",
+        [[mart.mart, mart.row_count, mart.digest] for mart in publication.marts],
+    )
+
+
+def _verify(path: Path, publication: Publication) -> None:
+    """Open the copy as a reader would and recompute every row count and digest from it."""
+    connection = duckdb.connect(path, read_only=True)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        names = [name for name in list_marts(connection, "main") if name not in MANIFEST_TABLES]
+        found = {name: digest_mart(connection, "main", name) for name in names}
+    finally:
+        connection.close()
+    wrong = [mart.mart for mart in publication.marts if found.pop(mart.mart, None) != mart] + sorted(found)
+    if wrong:
+        raise PublishFailed(
+            f"The copies of {', '.join(wrong)} differ from what was built; readers stay on the publication before. "
+            "Check the disk, then run `dealbook refresh` again."
+        )
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _folder_lock(published_dir: Path) -> Iterator[None]:
+    """One publisher at a time; the operating system releases the lock of a process that dies."""
+    lock = FileLock(published_dir / ".lock", timeout=WAIT_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as fault:
+        raise PublishFailed("Another process is publishing; try again when it is done.") from fault
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_pointer(published_dir: Path) -> str | None:
+    try:
+        return (published_dir / POINTER_NAME).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+
+
+def _flip(published_dir: Path, publication: Publication, action: str) -> None:
+    """Point readers at a publication, then note it; the pointer is what counts, the note is for people."""
+    before = _read_pointer(published_dir)
+    pointer = published_dir / POINTER_NAME
+    fresh = published_dir / f".{POINTER_NAME}.new"
+    _write(fresh, publication.name.encode() + b"\n")
+    fresh.replace(pointer)
+    _sync(published_dir)
+    note = {"at": datetime.now(UTC), "action": action, "from": before, "to": publication.name}
+    with (published_dir / HISTORY_NAME).open("ab") as history:
+        history.write(msgspec.json.encode(note) + b"\n")
+
+
+def _sweep(published_dir: Path, keep: int) -> None:
+    current = _read_pointer(published_dir)
+    for publication in list_publications(published_dir)[keep:]:
+        if publication.name != current:
+            (published_dir / publication.name).unlink(missing_ok=True)
+            (published_dir / publication.name).with_suffix(".json").unlink(missing_ok=True)
+
+
+def _remove_leftovers(published_dir: Path) -> None:
+    """Remove what crashed publishes left: copies never finished, manifests whose file never came."""
+    for path in [*published_dir.glob(f"{BUILDING_PREFIX}*"), *published_dir.glob(f".{POINTER_NAME}.new")]:
+        path.unlink()
+    for path in published_dir.glob("marts-*.json"):
+        if not path.with_suffix(".duckdb").exists():
+            path.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
