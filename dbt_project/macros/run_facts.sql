@@ -1,0 +1,24 @@
+{#- What a run was told: how far the log was read, and the day asked about. No model reads the clock. -#}
+
+{% macro log_size() -%}
+    cast({{ var('log_size') }} as {{ dbt.type_bigint() }})
+{%- endmacro %}
+
+{% macro as_of_date() -%}
+    cast('{{ var("as_of_date") }}' as date)
+{%- endmacro %}
+
+{% macro reporting_currency() -%}
+    cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }})
+{%- endmacro %}
+
+{#- The first moment after the day asked about: what happened from then on is outside. -#}
+{% macro end_of_as_of_day() -%}
+    {{ start_of_business_day(dbt.dateadd('day', 1, as_of_date())) }}
+{%- endmacro %}
+
+{#- The two columns that close every mart row. -#}
+{% macro provenance() -%}
+    {{ log_size() }} as log_size,
+    cast('{{ var("definition_version") }}' as {{ dbt.type_string() }}) as definition_version
+{%- endmacro %}

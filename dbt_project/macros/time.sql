@@ -1,0 +1,26 @@
+{#- Times: the business day of a moment, and exact spans between moments. -#}
+
+{#- The business day on which a moment falls. -#}
+{% macro business_date(moment) -%}
+    {{ adapter.dispatch('business_date')(moment) }}
+{%- endmacro %}
+
+{#- The moment at which a business day begins. -#}
+{% macro start_of_business_day(day) -%}
+    {{ adapter.dispatch('start_of_business_day')(day) }}
+{%- endmacro %}
+
+{#- Whole microseconds from one moment to a later one. Whole numbers, so that sums do not depend on their order. -#}
+{% macro microseconds_between(earlier, later) -%}
+    {{ adapter.dispatch('microseconds_between')(earlier, later) }}
+{%- endmacro %}
+
+{#- Fractional days of a whole number of microseconds. -#}
+{% macro days_of(microseconds) -%}
+    {{ divide(microseconds, 86400000000) }}
+{%- endmacro %}
+
+{#- To be put in the select list: a row per day from the first to the last, both included. -#}
+{% macro each_day(first, last) -%}
+    {{ adapter.dispatch('each_day')(first, last) }}
+{%- endmacro %}

@@ -1,0 +1,83 @@
+with commission_revisions as (
+    select * from {{ ref('int_commissions_folded') }}
+),
+
+disputes as (
+    select * from {{ ref('int_disputes_paired') }}
+),
+
+rates as (
+    select * from {{ ref('int_fx_rates_daily') }}
+),
+
+-- What counted as confirmed or as disputed, and the days for which it did.
+states as (
+    select
+        commission_revisions.agent_id,
+        commission_revisions.basis_currency as currency,
+        commission_revisions.valid_from_date,
+        commission_revisions.valid_to_date,
+        commission_revisions.net_commission_amount as confirmed_amount,
+        cast(0 as {{ type_money() }}) as disputed_amount,
+        0 as open_disputes,
+        rates.rate as confirmation_rate,
+        commission_revisions.net_commission_amount is not null and rates.rate is null as is_unconverted
+    from commission_revisions
+    left join rates
+        on
+            commission_revisions.basis_currency = rates.currency
+            and commission_revisions.first_confirmed_date = rates.snapshot_date
+    where
+        commission_revisions.status in ('confirmed', 'invoiced', 'paid')
+        and (
+            commission_revisions.valid_to_date is null
+            or commission_revisions.valid_to_date > commission_revisions.valid_from_date
+        )
+    union all
+    select
+        agent_id,
+        currency,
+        opened_date as valid_from_date,
+        resolved_date as valid_to_date,
+        cast(0 as {{ type_money() }}) as confirmed_amount,
+        amount as disputed_amount,
+        1 as open_disputes,
+        cast(1 as decimal(18, 8)) as confirmation_rate,
+        false as is_unconverted
+    from disputes
+    where resolved_date is null or resolved_date > opened_date
+),
+
+signs as (
+    select 1 as sign
+    union all
+    select -1 as sign
+),
+
+signed_states as (
+    select
+        states.*,
+        signs.sign,
+        case when signs.sign = 1 then states.valid_from_date else states.valid_to_date end as change_date,
+        case when signs.sign = 1 then states.confirmed_amount else -states.confirmed_amount end as signed_confirmed,
+        case when signs.sign = 1 then states.disputed_amount else -states.disputed_amount end as signed_disputed
+    from states
+    cross join signs
+    where signs.sign = 1 or states.valid_to_date is not null
+),
+
+final as (
+    select
+        agent_id,
+        currency,
+        change_date,
+        coalesce(sum(signed_confirmed), 0) as confirmed_amount,
+        coalesce(sum({{ convert('signed_confirmed', 'confirmation_rate') }}), 0) as confirmed_at_confirmation_rate,
+        {{ count_of('sum(case when is_unconverted then sign else 0 end)') }} as unconverted_commissions,
+        coalesce(sum(signed_disputed), 0) as disputed_amount,
+        {{ count_of('sum(sign * open_disputes)') }} as open_disputes
+    from signed_states
+    group by agent_id, currency, change_date
+)
+
+select * from final

@@ -1,0 +1,108 @@
+with deal_changes as (
+    select * from {{ ref('int_deal_changes_daily') }}
+),
+
+commission_changes as (
+    select * from {{ ref('int_commission_changes_daily') }}
+),
+
+changes as (
+    select
+        agent_id,
+        currency,
+        change_date,
+        case when status = 'open' then deals else 0 end as deals_open,
+        case when status = 'closed_won' then deals else 0 end as deals_closed_won,
+        case when status = 'open' then valued_deals else 0 end as deals_open_with_value,
+        case when status = 'open' then amount else 0 end as gross_pipeline_value,
+        weighted_amount as weighted_pipeline_value,
+        case when status = 'open' then amount_without_confidence else 0 end as value_without_confidence,
+        case when status = 'closed_won' then amount else 0 end as won_value,
+        case when status = 'closed_lost' then amount else 0 end as lost_value,
+        0 as confirmed_commission_amount,
+        0 as disputed_commission_amount,
+        0 as open_disputes
+    from deal_changes
+    where currency is not null
+    union all
+    select
+        agent_id,
+        currency,
+        change_date,
+        0 as deals_open,
+        0 as deals_closed_won,
+        0 as deals_open_with_value,
+        0 as gross_pipeline_value,
+        0 as weighted_pipeline_value,
+        0 as value_without_confidence,
+        0 as won_value,
+        0 as lost_value,
+        confirmed_amount as confirmed_commission_amount,
+        disputed_amount as disputed_commission_amount,
+        open_disputes
+    from commission_changes
+),
+
+{% set counts = ['deals_open', 'deals_closed_won', 'deals_open_with_value', 'open_disputes'] %}
+{% set amounts = [
+    'gross_pipeline_value', 'weighted_pipeline_value', 'value_without_confidence', 'won_value', 'lost_value',
+    'confirmed_commission_amount', 'disputed_commission_amount'
+] %}
+changes_by_day as (
+    select
+        agent_id,
+        currency,
+        change_date,
+        {% for column in counts + amounts -%}
+        sum({{ column }}) as {{ column }}{{ "," if not loop.last }}
+        {% endfor %}
+    from changes
+    group by agent_id, currency, change_date
+),
+
+days as (
+    select
+        agent_id,
+        currency,
+        {{ each_day('min(change_date)', as_of_date()) }} as snapshot_date
+    from changes_by_day
+    group by agent_id, currency
+),
+
+-- A day is the running sum of all changes up to it.
+running as (
+    select
+        days.agent_id,
+        days.currency,
+        days.snapshot_date,
+        {% for column in counts + amounts -%}
+        sum(changes_by_day.{{ column }}) over so_far as {{ column }}{{ "," if not loop.last }}
+        {% endfor %}
+    from days
+    left join changes_by_day
+        on
+            days.agent_id = changes_by_day.agent_id
+            and days.currency = changes_by_day.currency
+            and days.snapshot_date = changes_by_day.change_date
+    window so_far as (
+        partition by days.agent_id, days.currency order by days.snapshot_date
+        rows between unbounded preceding and current row
+    )
+),
+
+final as (
+    select
+        agent_id,
+        snapshot_date,
+        currency,
+        {% for column in counts -%}
+        {{ count_of(column) }} as {{ column }},
+        {% endfor -%}
+        {% for column in amounts -%}
+        {{ money_total(column) }} as {{ column }},
+        {% endfor -%}
+        {{ provenance() }}
+    from running
+)
+
+select * from final

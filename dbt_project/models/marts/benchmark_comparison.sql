@@ -1,0 +1,161 @@
+with deals as (
+    select * from {{ ref('deals') }}
+),
+
+benchmarks as (
+    select * from {{ ref('performance_benchmarks') }}
+),
+
+benchmark_metrics as (
+    select * from {{ ref('benchmark_metrics') }}
+),
+
+closed_deals as (
+    select
+        credited_agent_id as agent_id,
+        asset_type,
+        deal_type,
+        status,
+        value_reporting,
+        {{ microseconds_between('opened_at', 'closed_at') }} as cycle_microseconds
+    from deals
+    where status in ('closed_won', 'closed_lost')
+),
+
+-- Each agent's own numbers: over all deals, by asset type, by deal type, and by both (null = all).
+slices as (
+    select
+        agent_id,
+        asset_type,
+        deal_type,
+        count(*) as closed_n,
+        {{ count_of("sum(case when status = 'closed_won' then 1 else 0 end)") }} as won_n,
+        sum(case when status = 'closed_won' then value_reporting end) as won_value,
+        sum(value_reporting) as closed_value,
+        count(value_reporting) as valued_n,
+        sum(case when status = 'closed_won' then cycle_microseconds end) as won_microseconds,
+        {{ median("case when status = 'closed_won' then cycle_microseconds end") }} as median_microseconds
+    from closed_deals
+    group by grouping sets ((agent_id), (agent_id, asset_type), (agent_id, deal_type), (agent_id, asset_type, deal_type))
+),
+
+agent_metrics as (
+    select
+        agent_id,
+        asset_type,
+        deal_type,
+        'conversion_rate' as agent_metric,
+        {{ divide('won_n', 'closed_n') }} as agent_value,
+        closed_n as n
+    from slices
+    union all
+    select
+        agent_id,
+        asset_type,
+        deal_type,
+        'conversion_rate_value' as agent_metric,
+        {{ divide('coalesce(won_value, 0)', 'closed_value') }} as agent_value,
+        valued_n as n
+    from slices
+    union all
+    select
+        agent_id,
+        asset_type,
+        deal_type,
+        'avg_cycle_days' as agent_metric,
+        {{ days_of(divide('won_microseconds', 'won_n')) }} as agent_value,
+        won_n as n
+    from slices
+    union all
+    select
+        agent_id,
+        asset_type,
+        deal_type,
+        'median_cycle_days' as agent_metric,
+        {{ days_of('median_microseconds') }} as agent_value,
+        won_n as n
+    from slices
+),
+
+known_metrics as (
+    select * from agent_metrics
+    where agent_value is not null
+),
+
+comparable as (
+    select
+        benchmarks.*,
+        benchmark_metrics.agent_metric,
+        cast(benchmarks.metric_value as {{ type_double() }}) * benchmark_metrics.factor as benchmark_value
+    from benchmarks
+    inner join benchmark_metrics on benchmarks.metric_key = benchmark_metrics.metric_key
+    where
+        benchmarks.effective_date <= {{ as_of_date() }}
+        and not benchmarks.is_contradicted
+),
+
+-- The more specific figure first, then the one for the home region, then the latest.
+candidates as (
+    select
+        known_metrics.agent_id,
+        known_metrics.asset_type,
+        known_metrics.deal_type,
+        known_metrics.agent_metric,
+        known_metrics.agent_value,
+        known_metrics.n,
+        comparable.metric_key,
+        comparable.cohort,
+        comparable.benchmark_value,
+        comparable.region,
+        comparable.source,
+        comparable.effective_date,
+        row_number() over (
+            partition by
+                known_metrics.agent_id,
+                known_metrics.asset_type,
+                known_metrics.deal_type,
+                comparable.metric_key,
+                comparable.cohort
+            order by
+                case when comparable.asset_type is null then 0 else 2 end
+                + case when comparable.deal_type is null then 0 else 1 end desc,
+                case
+                    when comparable.region = '{{ var("home_region") }}' then 1
+                    when comparable.region is null then 2
+                    else 3
+                end,
+                comparable.effective_date desc,
+                comparable.region,
+                comparable.reference_id
+        ) as preference
+    from known_metrics
+    inner join comparable
+        on
+            known_metrics.agent_metric = comparable.agent_metric
+            and (comparable.asset_type is null or known_metrics.asset_type = comparable.asset_type)
+            and (comparable.deal_type is null or known_metrics.deal_type = comparable.deal_type)
+),
+
+final as (
+    select
+        agent_id,
+        metric_key,
+        asset_type,
+        deal_type,
+        cohort,
+        agent_metric,
+        agent_value,
+        benchmark_value,
+        agent_value - benchmark_value as delta,
+        agent_value / nullif(benchmark_value, 0) as ratio,
+        n,
+        region,
+        source,
+        effective_date,
+        {{ as_of_date() }} as as_of_date,
+        {{ provenance() }}
+    from candidates
+    where preference = 1
+)
+
+select * from final

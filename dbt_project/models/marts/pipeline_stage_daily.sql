@@ -1,0 +1,64 @@
+with deal_changes as (
+    select * from {{ ref('int_deal_changes_daily') }}
+),
+
+rates as (
+    select * from {{ ref('int_fx_rates_daily') }}
+),
+
+-- What stands from one change to the next.
+levels as (
+    select
+        agent_id,
+        stage,
+        currency,
+        change_date,
+        lead(change_date) over changes as next_change_date,
+        sum(deals) over so_far as deals_open,
+        sum(valued_deals) over so_far as deals_open_with_value,
+        sum(amount) over so_far as amount,
+        sum(weighted_amount) over so_far as weighted_amount
+    from deal_changes
+    where status = 'open'
+    window
+        changes as (partition by agent_id, stage, currency order by change_date),
+        so_far as (
+            partition by agent_id, stage, currency order by change_date
+            rows between unbounded preceding and current row
+        )
+),
+
+days as (
+    select
+        agent_id,
+        stage,
+        currency,
+        deals_open,
+        deals_open_with_value,
+        amount,
+        weighted_amount,
+        {{ each_day(
+            'change_date', 'coalesce(' ~ dbt.dateadd('day', -1, 'next_change_date') ~ ', ' ~ as_of_date() ~ ')'
+        ) }} as snapshot_date
+    from levels
+    where deals_open > 0
+),
+
+final as (
+    select
+        days.agent_id,
+        days.stage,
+        days.snapshot_date,
+        {{ count_of('sum(days.deals_open)') }} as deals_open,
+        {{ money_total('coalesce(sum(' ~ convert('days.amount', 'rates.rate') ~ '), 0)') }} as gross_pipeline_value,
+        {{ money_total('coalesce(sum(' ~ convert('days.weighted_amount', 'rates.rate') ~ '), 0)') }}
+            as weighted_pipeline_value,
+        {{ count_of('sum(case when rates.rate is null then days.deals_open_with_value else 0 end)') }}
+            as unconverted_count,
+        {{ provenance() }}
+    from days
+    left join rates on days.currency = rates.currency and days.snapshot_date = rates.snapshot_date
+    group by days.agent_id, days.stage, days.snapshot_date
+)
+
+select * from final
