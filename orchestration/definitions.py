@@ -1,0 +1,54 @@
+"""Dagster's code location: assembles what `defs/`, `jobs`, `schedules` and `resources` define; decides nothing itself.
+
+Serve it with `dealbook up`, or, with DEALBOOK_HOME set, `DAGSTER_HOME=$DEALBOOK_HOME/dagster dagster dev -m
+orchestration.definitions`.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from ledger.settings import Settings, get_settings
+from orchestration.defs.audit import build_log_checks, build_publish_check
+from orchestration.defs.landing import build_external_assets, build_raw_assets
+from orchestration.defs.publish import build_publish_assets
+from orchestration.defs.transform import build_dbt_assets, mart_keys
+from orchestration.jobs import build_jobs
+from orchestration.resources import build_refresh_run_resource
+from orchestration.schedules import build_schedules
+
+
+def build_definitions(
+    settings: Settings | None = None, *, manifest: dict[str, Any] | None = None, **resources: Any
+) -> dg.Definitions:
+    """Return the whole graph for these settings.
+
+    `manifest` is dbt's `manifest.json`, parsed anew when it is missing or stale unless it is given; `resources`
+    replace the ones of the same name.
+    """
+    settings = settings or get_settings()
+    if manifest is None:
+        from orchestration.dbt_in_process import load_manifest_json
+
+        manifest = load_manifest_json(settings)
+    dbt_build = build_dbt_assets(manifest)
+    jobs = build_jobs()
+    return dg.Definitions(
+        assets=[
+            *build_external_assets(),
+            build_raw_assets(),
+            dbt_build,
+            *build_publish_assets(mart_keys(dbt_build)),
+        ],
+        asset_checks=[build_log_checks(), build_publish_check()],
+        jobs=list(jobs.values()),
+        schedules=build_schedules(settings, jobs),
+        resources={"refresh_run": build_refresh_run_resource(settings), **resources},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the definitions under the settings of the environment; called by Dagster when it loads this module."""
+    return build_definitions()

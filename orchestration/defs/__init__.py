@@ -1,0 +1,1 @@
+"""The assets and checks, a module per arrow of the picture: landing, transform, publish, and audit of what they did."""

@@ -1,0 +1,124 @@
+"""Checks between the arrows: raw is complete, the log's chains are sound, what was published is what was built.
+
+The first two block dbt: their outcome is known before a model is built. Whether frames keep their contract is said by
+the landing itself (it checks before it writes), whether the tables agree by dbt's tests.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import text
+
+from orchestration.defs.landing import RAW_LOG_TABLES, raw_key
+from orchestration.defs.publish import PUBLISHED_KEY
+from orchestration.failed_checks import LAND_AGAIN, PUBLISH_AGAIN, VERIFY_LOG, FailedCheck
+from orchestration.resources import RefreshRun
+from orchestration.table_facts import count_rows
+
+_ANY_RAW = raw_key(next(iter(RAW_LOG_TABLES)))
+
+# An entry continues its chain when it carries the hash of the entry before it; the first of a chain carries zeros.
+_BROKEN_LINKS = text(
+    """
+    SELECT entry.n
+    FROM audit_logs AS entry
+    LEFT JOIN audit_logs AS previous ON previous.chain = entry.chain AND previous.seq = entry.seq - 1
+    WHERE entry.n >= :from_n AND entry.n < :size AND COALESCE(previous.hash, :zeros) <> entry.prev
+    ORDER BY entry.n LIMIT 100
+    """
+)
+
+
+def build_log_checks() -> dg.AssetChecksDefinition:
+    """Return the blocking checks on what was landed."""
+    complete = dg.AssetCheckSpec(
+        "complete",
+        asset=_ANY_RAW,
+        additional_deps=[raw_key(table) for table in list(RAW_LOG_TABLES)[1:]],
+        blocking=True,
+        description="Every entry below the watermark is in each of its raw tables exactly once, type by type.",
+    )
+    chain_sound = dg.AssetCheckSpec(
+        "chain_sound",
+        asset=_ANY_RAW,
+        additional_deps=[raw_key(table) for table in list(RAW_LOG_TABLES)[1:]],
+        blocking=True,
+        description="Every entry landed carries the hash of the one before it in its chain; nightly, of the whole log.",
+    )
+
+    @dg.multi_asset_check(name="audit_raw", specs=[complete, chain_sound], pool="warehouse")
+    def audit_raw(refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[dg.AssetCheckResult]:
+        from ingestion.landing import check_completeness, read_watermark
+        from ledger.store import Ledger
+
+        settings, tally = refresh_run.settings, refresh_run.tally
+        from_n = 0 if refresh_run.verify_all or refresh_run.full else tally.landed_from
+        ledger = Ledger.open(settings=settings)
+        try:
+            report = check_completeness(ledger, settings.warehouse_path, from_n=from_n)
+            broken = _find_broken_links(ledger, from_n, read_watermark(settings.warehouse_path))
+        finally:
+            ledger.close()
+        if report.problems:
+            tally.fail(FailedCheck("complete", "raw", None, "; ".join(report.problems), LAND_AGAIN))
+        yield dg.AssetCheckResult(
+            asset_key=complete.asset_key,
+            check_name=complete.name,
+            passed=report.is_complete,
+            metadata={"problems": report.problems, "from_entry": from_n, "log_size": report.log_size},
+        )
+        if broken:
+            what = f"{broken[0]}" if len(broken) == 1 else f"{broken[0]} and {len(broken) - 1} more"
+            message = f"the chain breaks at entry {what}"
+            tally.fail(FailedCheck("chain_sound", "the log", len(broken), message, VERIFY_LOG))
+        yield dg.AssetCheckResult(
+            asset_key=chain_sound.asset_key,
+            check_name=chain_sound.name,
+            passed=not broken,
+            metadata={"broken_at": broken, "from_entry": from_n, "log_size": report.log_size},
+        )
+
+    return audit_raw
+
+
+def build_publish_check() -> dg.AssetChecksDefinition:
+    """Return the check that what readers see is what was built."""
+
+    @dg.asset_check(
+        name="published_equals_built",
+        asset=PUBLISHED_KEY,
+        pool="warehouse",
+        description="The file that readers see is the one just published, and its manifest lists every mart with the "
+        "rows that the warehouse has. (Publishing itself compares digests before it shows a file.)",
+    )
+    def published_equals_built(refresh_run: dg.ResourceParam[RefreshRun]) -> dg.AssetCheckResult:
+        from ingestion.publishing import current_publication
+
+        settings, tally = refresh_run.settings, refresh_run.tally
+        publication = current_publication(settings.published_dir)
+        problems = []
+        if publication is None or (tally.publication and publication.name != tally.publication):
+            problems.append(f"readers see {publication and publication.name}, not {tally.publication or 'a file'}")
+        else:
+            built = count_rows(settings.warehouse_path, "marts")
+            published = {mart.mart: mart.row_count for mart in publication.marts}
+            problems += [
+                f"{mart}: built {built.get(mart)} rows, published {published.get(mart)}"
+                for mart in sorted(built.keys() | published.keys())
+                if built.get(mart) != published.get(mart)
+            ]
+        if problems:
+            tally.fail(
+                FailedCheck("published_equals_built", "published_marts", None, "; ".join(problems), PUBLISH_AGAIN)
+            )
+        return dg.AssetCheckResult(passed=not problems, metadata={"problems": problems})
+
+    return published_equals_built
+
+
+def _find_broken_links(ledger: Any, from_n: int, size: int) -> list[int]:
+    """Return the leaf indexes, at most 100, of entries that do not continue their chain."""
+    parameters = {"from_n": from_n, "size": size, "zeros": bytes(32)}
+    with ledger.read() as session:
+        return [int(n) for n in session.execute(_BROKEN_LINKS, parameters).scalars()]

@@ -1,0 +1,102 @@
+"""marts -> published file: copied, compared, and only then shown to readers by moving the pointer. Then the docs."""
+
+import time
+
+import dagster as dg
+
+from orchestration.build_stamp import read_build_stamp
+from orchestration.dbt_docs import are_docs_current, build_docs
+from orchestration.resources import RefreshRun
+
+PUBLISHED_KEY = dg.AssetKey("published_marts")
+DOCS_KEY = dg.AssetKey("dbt_docs_site")
+NOT_BUILT = (
+    "Not published: the marts in the warehouse were not built and tested as a whole since they last changed. "
+    "Materialise all assets, or run `dealbook refresh`."
+)
+
+
+def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefinition]:
+    """Return the published file, downstream of every mart, and the docs site."""
+
+    @dg.asset(
+        key=PUBLISHED_KEY,
+        deps=mart_keys,
+        group_name="publish",
+        owners=["team:data"],
+        kinds={"duckdb"},
+        pool="warehouse",
+        description="An immutable, read-only DuckDB file with all marts and a manifest; readers find it by `CURRENT`. "
+        "Made only from a build in which every test passed; the last files are kept for rollback.",
+    )
+    def published_marts(refresh_run: dg.ResourceParam[RefreshRun]) -> dg.MaterializeResult[None]:
+        from ingestion.publishing import publish_marts
+        from ingestion.warehouse import open_warehouse
+
+        settings, tally = refresh_run.settings, refresh_run.tally
+        stamp = read_build_stamp(settings)
+        if stamp is None:
+            raise dg.Failure(NOT_BUILT, allow_retries=False)
+        tally.say("Publishing", 0, 0)
+        started = time.monotonic()
+        with open_warehouse(settings.warehouse_path) as warehouse:
+            [(last_hash,)] = warehouse.execute("SELECT last_hash FROM raw.watermark").fetchall()
+        publication = publish_marts(
+            settings.warehouse_path,
+            settings.published_dir,
+            log_size=stamp.log_size,
+            last_hash=last_hash,
+            as_of_date=stamp.as_of_date,
+            definition_version=stamp.definition_version,
+            business_timezone=stamp.business_timezone,
+            reporting_currency=stamp.reporting_currency,
+            dbt_invocation_id=stamp.dbt_invocation_id,
+            dbt_version=stamp.dbt_version,
+            run_id=refresh_run.run_id,
+            reference_digest=stamp.references,
+            keep=settings.keep_published,
+        )
+        tally.seconds["publish"] = time.monotonic() - started
+        tally.publication = publication.name
+        tally.rows_published = sum(mart.row_count for mart in publication.marts)
+        marts = "\n".join(f"| {mart.mart} | {mart.row_count:,} | {mart.digest[:12]} |" for mart in publication.marts)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": tally.rows_published,
+                "file": dg.MetadataValue.path(settings.published_dir / publication.name),
+                "generation": publication.generation,
+                "log_size": publication.log_size,
+                "as_of_date": str(publication.as_of_date),
+                "definition_version": publication.definition_version,
+                "marts": dg.MetadataValue.md(f"| mart | rows | digest |\n|---|---:|---|\n{marts}"),
+            }
+        )
+
+    @dg.asset(
+        key=DOCS_KEY,
+        deps=[PUBLISHED_KEY],
+        group_name="publish",
+        owners=["team:analytics"],
+        kinds={"dbt"},
+        pool="warehouse",
+        description="One page that describes every table and column; built anew when the dbt project has changed.",
+    )
+    def dbt_docs_site(
+        context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]
+    ) -> dg.MaterializeResult[None]:
+        from orchestration.dbt_in_process import DbtFailed
+
+        settings, tally = refresh_run.settings, refresh_run.tally
+        if are_docs_current(settings):
+            return dg.MaterializeResult(metadata={"built": False})
+        tally.say("Building the docs site", 0, 0)
+        started = time.monotonic()
+        try:
+            page = build_docs(settings)
+        except DbtFailed as failure:  # the numbers are published; the page follows with the next refresh
+            context.log.warning(f"The docs site could not be built: {failure}")
+            return dg.MaterializeResult(metadata={"built": False, "error": str(failure)})
+        tally.seconds["docs"] = time.monotonic() - started
+        return dg.MaterializeResult(metadata={"built": True, "file": dg.MetadataValue.path(page)})
+
+    return [published_marts, dbt_docs_site]

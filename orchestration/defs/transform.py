@@ -1,0 +1,168 @@
+"""raw -> staging -> intermediate -> marts: every dbt model and seed is an asset, every dbt data test an asset check.
+
+Add nothing here for a new model: it comes out of dbt's manifest. What to keep out: SQL, and rules about data.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from orchestration.build_stamp import BuildStamp, remove_build_stamp, write_build_stamp
+from orchestration.dagster_dbt_quietly import DbtCoreCliEventMessage, dagster_dbt
+from orchestration.failed_checks import describe_dbt_failure
+from orchestration.resources import RefreshRun, Tally
+from orchestration.table_facts import describe_tables
+
+_UNIT_TESTS = "resource_type:unit_test"  # they say whether the SQL is right, not whether tonight's data are
+
+
+class Translator(dagster_dbt.DagsterDbtTranslator):  # type: ignore[misc]  # dagster_dbt's base class is untyped here
+    """Groups by folder, an owner for every model, descriptions as the project states them."""
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Return the folder below `models/`, or the kind of the resource."""
+        if dbt_resource_props["resource_type"] != "model":
+            return f"{dbt_resource_props['resource_type']}s"
+        return str(dbt_resource_props["fqn"][1])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """Return the team that answers for the models."""
+        del dbt_resource_props
+        return ["team:analytics"]
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Return the description alone: the SQL is in the docs site."""
+        return str(dbt_resource_props.get("description") or dbt_resource_props["name"])
+
+
+def attach_tests(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Give every data test one model that it is a check of, and return the same manifest.
+
+    A singular test that reads several models is attached to none by dbt, and Dagster would then not know it as a check.
+    It becomes a check of the first mart that it reads, else of the first model.
+    """
+    nodes = manifest["nodes"]
+    for node in nodes.values():
+        if node["resource_type"] != "test" or node.get("attached_node"):
+            continue
+        models = [name for name in node["depends_on"]["nodes"] if name in nodes]
+        if models:
+            node["attached_node"] = next((name for name in models if nodes[name]["schema"] == "marts"), models[0])
+    return manifest
+
+
+def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
+    """Return one definition with all models, seeds and data tests of the project."""
+    manifest = attach_tests(manifest)
+    translator = Translator()
+
+    @dagster_dbt.dbt_assets(  # type: ignore[untyped-decorator]  # dagster_dbt is not followed by the type checker
+        manifest=manifest,
+        dagster_dbt_translator=translator,
+        exclude=_UNIT_TESTS,
+        pool="warehouse",
+        name="dbt_build",
+    )
+    def dbt_build(context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[Any]:
+        from ingestion.landing import read_watermark
+        from orchestration.dbt_in_process import DBT_VERSION, parse_project, run_dbt
+        from orchestration.freshness import digest_references
+
+        settings, tally = refresh_run.settings, refresh_run.tally
+        remove_build_stamp(settings)
+        tally.log_size = read_watermark(settings.warehouse_path)
+        references = digest_references(settings)
+
+        selection, is_whole = _selection(context, manifest, translator)
+        command = ["build", "--exclude", _UNIT_TESTS, *selection]
+        if refresh_run.full:
+            command.append("--full-refresh")
+        started = time.monotonic()
+        parsed = parse_project(settings)
+        tally.seconds["parse"] = time.monotonic() - started
+        run = run_dbt(
+            settings,
+            command,
+            manifest=parsed,
+            variables=refresh_run.dbt_variables,
+            on_result=_Progress(
+                context, tally, total=len(context.selected_asset_keys) + len(context.selected_asset_check_keys)
+            ),
+        )
+        tally.seconds["dbt"] = time.monotonic() - started
+
+        built = {event["data"]["node_info"]["unique_id"] for event in run.events}
+        facts = describe_tables(settings.warehouse_path, [manifest["nodes"][node] for node in built])
+        for event in run.events:
+            message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
+            for outcome in message.to_default_asset_events(manifest, translator, context, settings.dbt_target_dir):
+                yield _with_facts(outcome, facts.get(event["data"]["node_info"]["unique_id"], {}))
+
+        if not run.is_success:
+            for failure in run.failures:
+                tally.fail(describe_dbt_failure(failure))
+            raise dg.Failure(
+                "Not published; readers keep the last good file. " + "; ".join(map(str, run.failures)),
+                metadata={"failed": len(run.failures), "skipped": len(run.skipped)},
+                allow_retries=False,
+            )
+        if is_whole:
+            stamp = BuildStamp.of(
+                refresh_run, references=references, invocation_id=run.invocation_id, dbt_version=DBT_VERSION
+            )
+            write_build_stamp(settings, stamp)
+
+    definition: dg.AssetsDefinition = dbt_build
+    return definition
+
+
+def mart_keys(dbt_build: dg.AssetsDefinition) -> list[dg.AssetKey]:
+    """Return the keys of the models that are published."""
+    return sorted(spec.key for spec in dbt_build.specs if spec.group_name == "marts")
+
+
+class _Progress:
+    """Says how far dbt is: to whoever watches at every node, in the run's log at most every other second."""
+
+    def __init__(self, context: dg.AssetExecutionContext, tally: Tally, total: int) -> None:
+        self._context, self._tally, self._total = context, tally, total
+        self._done, self._said_at = 0, time.monotonic()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self._done += 1
+        self._tally.say("Building and testing models", self._done, self._total)
+        if time.monotonic() - self._said_at > 2:
+            self._said_at = time.monotonic()
+            self._context.log.info(f"dbt: {self._done} of {self._total}, {event['data']['node_info']['node_name']}")
+
+
+def _selection(
+    context: dg.AssetExecutionContext, manifest: Mapping[str, Any], translator: Translator
+) -> tuple[list[str], bool]:
+    """Return dbt's arguments for the assets selected in this run, and whether that is all of them."""
+    if not context.is_subset:
+        return [], True
+    nodes = [
+        unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] in ("model", "seed") and translator.get_asset_key(node) in context.selected_asset_keys
+    ]
+    checks = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+    tests = [
+        unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "test"
+        and node.get("attached_node")
+        and (translator.get_asset_key(manifest["nodes"][node["attached_node"]]), node["name"]) in checks
+    ]
+    names = [manifest["nodes"][unique_id]["name"] for unique_id in nodes + tests]
+    return ["--select", " ".join(names), "--indirect-selection", "empty"], False
+
+
+def _with_facts(outcome: Any, facts: Mapping[str, Any]) -> Any:
+    """Return the materialisation with the table's facts added; checks pass through."""
+    if not facts or not isinstance(outcome, dg.Output):
+        return outcome
+    return dg.Output(value=None, output_name=outcome.output_name, metadata={**outcome.metadata, **facts})

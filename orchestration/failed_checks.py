@@ -1,0 +1,43 @@
+"""What a failed check tells people: which, on what, how many rows, and what to do. Imports neither dbt nor Dagster."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestration.dbt_in_process import NodeFailure
+
+READ_REJECTS = "The rows and the rules they break are in rejects/. Correct them in the ledger, then refresh again."
+VERIFY_LOG = "Run `dealbook audit verify`; publish nothing until it says that the log is sound."
+LAND_AGAIN = (
+    "Run `dealbook refresh --full`: it lands the whole log again. If it fails again, run `dealbook audit verify`."
+)
+PUBLISH_AGAIN = "Run `dealbook publish rollback`, then `dealbook refresh --full`."
+
+
+@dataclass(frozen=True)
+class FailedCheck:
+    """A check that failed; `rows` is the number of rows that it objects to, None where it does not count rows."""
+
+    name: str
+    about: str
+    rows: int | None
+    message: str
+    what_to_do: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+    def render(self) -> str:
+        """Return it as two lines of text."""
+        rows = "" if self.rows is None else f", {self.rows:,} {'row' if self.rows == 1 else 'rows'}"
+        return f"{self.name} on {self.about}{rows}: {self.message}\n    {self.what_to_do}"
+
+
+def describe_dbt_failure(failure: "NodeFailure") -> FailedCheck:
+    """Turn a failed dbt node into a failed check with its remedy."""
+    if failure.kind == "test" and failure.failing_rows is not None:
+        remedy = f"See the rows: dbt show --select {failure.name}. The rule is in dbt_project/{failure.path}."
+    else:
+        remedy = f"Mend dbt_project/{failure.path}, then refresh again."
+    return FailedCheck(failure.name, failure.about, failure.failing_rows, failure.message, remedy)

@@ -1,0 +1,95 @@
+"""Whether there is anything to refresh. Answers without importing Dagster or dbt, whose imports take seconds.
+
+A publication is a pure function of the log's size, the day, the definitions, the settings and the reference files; its
+manifest names them all.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from ingestion.landing import log_size
+from ingestion.publishing import current_publication
+from ingestion.warehouse import open_warehouse
+from ledger.settings import Settings
+from ledger.store import Ledger
+from orchestration.definition_version import definition_version
+
+if TYPE_CHECKING:
+    from ingestion.publishing import Publication
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that a publication depends on."""
+
+    log_size: int
+    as_of_date: str
+    definition_version: str
+    business_timezone: str
+    reporting_currency: str
+    references: str
+
+
+@dataclass(frozen=True)
+class News:
+    """What a refresh would read, and the reasons (sentences) why it should; none means that nothing is new."""
+
+    inputs: Inputs
+    reasons: tuple[str, ...]
+    publication: "Publication | None"
+
+
+_REASONS = {
+    "log_size": "the log has grown",
+    "as_of_date": "another day is asked about",
+    "definition_version": "the dbt project changed",
+    "business_timezone": "the business time zone changed",
+    "reporting_currency": "the reporting currency changed",
+    "references": "reference files were loaded",
+}
+
+
+def find_news(settings: Settings, as_of_date: date) -> News:
+    """Compare the current publication with what would be published now. Writes nothing."""
+    ledger = Ledger.open(settings=settings)
+    try:
+        size = log_size(ledger)
+    finally:
+        ledger.close()
+    inputs = Inputs(
+        log_size=size,
+        as_of_date=as_of_date.isoformat(),
+        definition_version=definition_version(settings.dbt_project_dir),
+        business_timezone=settings.business_timezone,
+        reporting_currency=settings.reporting_currency,
+        references=digest_references(settings),
+    )
+    publication = current_publication(settings.published_dir)
+    if publication is None:
+        return News(inputs, ("nothing is published yet",), None)
+    published = {
+        "log_size": publication.log_size,
+        "as_of_date": str(publication.as_of_date),
+        "definition_version": publication.definition_version,
+        "business_timezone": publication.business_timezone,
+        "reporting_currency": publication.reporting_currency,
+        "references": publication.reference_digest,
+    }
+    wanted = asdict(inputs)
+    reasons = tuple(reason for name, reason in _REASONS.items() if published[name] != wanted[name])
+    if not publication.is_newest:
+        reasons = (*reasons, "readers were rolled back to an older publication")
+    return News(inputs, reasons, publication)
+
+
+def digest_references(settings: Settings) -> str:
+    """Return a digest of the reference files that the warehouse holds."""
+    if not settings.warehouse_path.exists():
+        return ""
+    with open_warehouse(settings.warehouse_path) as warehouse:
+        rows = warehouse.execute(
+            "SELECT file_sha256, count(*), max(loaded_at) FROM raw.reference_files GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+    return sha256(repr(rows).encode()).hexdigest() if rows else ""

@@ -1,0 +1,66 @@
+"""Dagster's own state: where it lies, how it is set up, how a refresh opens it.
+
+`dagster.yaml` is written once; an operator may edit it afterwards.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from ledger.settings import Settings
+
+_DAGSTER_YAML = """\
+# Written by dealbook on first use; yours to edit. Runs, events and schedules are kept in SQLite in this folder.
+telemetry:
+  enabled: false
+
+# One run at a time may touch the warehouse; the others queue. (A file lock guards it against the command line, too.)
+concurrency:
+  pools:
+    default_limit: 1
+    granularity: run
+
+# A run whose process died is marked as failed instead of blocking the queue.
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  poll_interval_seconds: 60
+
+# Runs say what they do in their events; capturing their console output as well costs half a second each.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+
+nux:
+  enabled: false
+
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days:
+      skipped: 7
+      failure: 30
+      success: -1
+"""
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Make Dagster's folder with its configuration where they are missing; returns the folder."""
+    folder = settings.dagster_home
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = folder / "dagster.yaml"
+    if not configuration.exists():
+        configuration.write_text(_DAGSTER_YAML)
+    return folder
+
+
+@contextlib.contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open Dagster's records: the ones that the UI shows."""
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
+        yield instance

@@ -1,0 +1,144 @@
+"""`dealbook refresh`: the Dagster job `hourly` in this process, recorded where the Dagster UI shows it.
+
+With nothing new it answers before Dagster or dbt is imported: their imports take seconds, the answer does not.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from ledger.settings import Settings
+from orchestration.failed_checks import FailedCheck
+from orchestration.freshness import News, find_news
+from orchestration.refresh_lock import hold_refresh_lock
+
+if TYPE_CHECKING:
+    from ingestion.publishing import Publication
+
+Outcome = Literal["nothing_new", "published", "failed"]
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RefreshReport:
+    """What a refresh did. `publication` is what readers see now, `seconds` the wall time by step."""
+
+    outcome: Outcome
+    log_size: int
+    as_of_date: date
+    entries_landed: int = 0
+    publication: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed_checks: tuple[FailedCheck, ...] = ()
+    error: str | None = None
+    run_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON."""
+        return {**asdict(self), "as_of_date": self.as_of_date.isoformat()}
+
+    def render(self) -> str:
+        """Return it as lines of text for people."""
+        readers = f"Readers see {self.publication}." if self.publication else "Nothing is published yet."
+        if self.outcome == "nothing_new":
+            return f"Nothing new since entry {self.log_size:,} (as of {self.as_of_date}). {readers}"
+        if self.outcome == "published":
+            steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
+            return (
+                f"Published {self.publication}: {self.entries_landed:,} new entries, log size {self.log_size:,}, "
+                f"as of {self.as_of_date} ({steps})"
+            )
+        lines = [f"Not published: the last good file stays. {readers}"]
+        lines += [f"  {check.render()}" for check in self.failed_checks]
+        if self.error and not self.failed_checks:
+            lines.append(f"  {self.error}")
+        return "\n".join(lines)
+
+
+def refresh(
+    settings: Settings, *, full: bool = False, as_of: date | None = None, on_progress: OnProgress | None = None
+) -> RefreshReport:
+    """Bring the published marts up to the end of the log and return what was done; waits for a refresh under way.
+
+    `as_of` is the day asked about, today in the business time zone unless given. `full` lands the log again from its
+    beginning and rebuilds everything. `on_progress(step, done, total)` is called as it goes; a total of 0 is unknown.
+    A failed check is an outcome, not an error; an error is raised only where nothing could be tried.
+    """
+    say = on_progress or _keep_quiet
+    started = time.monotonic()
+    with hold_refresh_lock(settings, on_wait=lambda message: say(message, 0, 0)):
+        day = as_of or datetime.now(settings.time_zone).date()
+        news = find_news(settings, day)
+        if not news.reasons and not full:
+            return RefreshReport(
+                outcome="nothing_new",
+                log_size=news.inputs.log_size,
+                as_of_date=day,
+                publication=_name(news.publication),
+                seconds={"total": time.monotonic() - started},
+            )
+        say("Loading Dagster and dbt", 0, 0)
+        return _run_job(settings, news, day, full, say, started)
+
+
+def dbt_variables(settings: Settings, as_of: date | None = None) -> dict[str, Any]:
+    """Return the variables with which a refresh of now would run dbt."""
+    day = as_of or datetime.now(settings.time_zone).date()
+    variables = asdict(find_news(settings, day).inputs)
+    del variables["references"]
+    return variables
+
+
+def _run_job(settings: Settings, news: News, day: date, full: bool, say: OnProgress, started: float) -> RefreshReport:
+    """Run the whole chain in this process."""
+    from orchestration.definitions import build_definitions
+    from orchestration.instance import open_instance
+    from orchestration.resources import Tally, build_refresh_run_resource
+
+    tally = Tally(on_progress=say)
+    job = build_definitions(settings, refresh_run=build_refresh_run_resource(settings, tally)).resolve_job_def("hourly")
+    loaded = time.monotonic()
+    run_config = {
+        "resources": {"refresh_run": {"config": {"full": full, "verify_all": full, "as_of_date": day.isoformat()}}},
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
+    with open_instance(settings) as instance:
+        result = job.execute_in_process(
+            run_config=run_config,
+            instance=instance,
+            raise_on_error=False,
+            tags={"dealbook/started_by": "command line"},
+        )
+    errors = [_innermost(event.event_specific_data) for event in result.all_events if event.is_failure]
+    ended = time.monotonic()
+    return RefreshReport(
+        outcome="published" if tally.publication else "failed",
+        log_size=tally.log_size or news.inputs.log_size,
+        as_of_date=day,
+        entries_landed=tally.entries_landed,
+        publication=tally.publication or _name(news.publication),
+        seconds={"load": loaded - started, **tally.seconds, "total": ended - started},
+        failed_checks=tuple(tally.failed_checks),
+        error="; ".join(dict.fromkeys(filter(None, errors))) or None,
+        run_id=result.run_id,
+    )
+
+
+def _innermost(failure: Any) -> str:
+    """Return the message of the error at the root of the failure of a Dagster step or run."""
+    error = getattr(failure, "error", None)
+    if error is None:
+        return ""
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message).strip()
+
+
+def _name(publication: "Publication | None") -> str | None:
+    return publication.name if publication else None
+
+
+def _keep_quiet(_step: str, _done: int, _total: int) -> None:
+    """Report progress to nobody."""

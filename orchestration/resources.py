@@ -1,0 +1,153 @@
+"""What the assets of one run share: the settings, the day asked about, the refresh lock and the tally of what was done.
+
+One resource for the whole run, because all steps of a run live in one process (in-process executor). The clock is read
+here, once a run, and nowhere below.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+import structlog
+
+from ledger.settings import Settings
+from orchestration.definition_version import definition_version
+from orchestration.failed_checks import FailedCheck
+from orchestration.refresh_lock import hold_refresh_lock
+
+LOCK_TAG = "dealbook/refresh_lock"
+_HELD, _RELEASED = "held", "released"
+
+RUN_CONFIG_SCHEMA = {
+    "full": dg.Field(bool, default_value=False, description="Land the log again from its beginning; rebuild all."),
+    "verify_all": dg.Field(bool, default_value=False, description="Verify every chain of the log, not only new ones."),
+    "as_of_date": dg.Field(
+        str, default_value="", description="Day asked about, YYYY-MM-DD; empty means today in the business time zone."
+    ),
+}
+
+
+@dataclass
+class Tally:
+    """What a run did, collected as it goes; the run's log line and the refresh report are made from it."""
+
+    log_size: int = 0
+    landed_from: int = 0
+    entries_landed: int = 0
+    rows_published: int = 0
+    publication: str = ""
+    failed_checks: list[FailedCheck] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    on_progress: Callable[[str, int, int], None] | None = None
+
+    def say(self, step: str, done: int, total: int) -> None:
+        """Tell whoever watches how far a step is; a total of 0 is unknown."""
+        if self.on_progress:
+            self.on_progress(step, done, total)
+
+    def fail(self, check: FailedCheck) -> None:
+        """Note that a check failed."""
+        self.failed_checks.append(check)
+
+
+@dataclass(frozen=True)
+class RefreshRun:
+    """The run that assets belong to."""
+
+    settings: Settings
+    run_id: str
+    as_of_date: date
+    full: bool
+    verify_all: bool
+    definition_version: str
+    tally: Tally
+
+    @property
+    def dbt_variables(self) -> dict[str, Any]:
+        """Variables that every dbt model may read; `log_size` is known once the raw tables are landed."""
+        return {
+            "log_size": self.tally.log_size,
+            "as_of_date": self.as_of_date.isoformat(),
+            "business_timezone": self.settings.business_timezone,
+            "reporting_currency": self.settings.reporting_currency,
+            "definition_version": self.definition_version,
+        }
+
+
+def today(settings: Settings) -> date:
+    """Return the present day in the business time zone."""
+    return datetime.now(settings.time_zone).date()
+
+
+def mark_dead_runs(instance: dg.DagsterInstance, own_run_id: str = "") -> int:
+    """Mark runs as failed that hold the refresh lock by their tag, though the caller holds it; returns how many.
+
+    Their processes ended without a word (power cut, kill -9). Left as "started" they would hold up the run queue.
+    """
+    dead = [
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={LOCK_TAG: _HELD}))
+        if run.run_id != own_run_id
+    ]
+    for run in dead:
+        instance.report_run_failed(run, "The process of this run ended without a word. Start a new refresh.")
+    return len(dead)
+
+
+def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -> dg.ResourceDefinition:
+    """Return the resource `refresh_run`; `tally` lets the caller read afterwards what the run did."""
+
+    @dg.resource(config_schema=RUN_CONFIG_SCHEMA, description="The refresh that the assets of a run belong to.")
+    def refresh_run(context: dg.InitResourceContext) -> Iterator[RefreshRun]:
+        config = context.resource_config
+        instance, log = context.instance, context.log
+        if instance is None or log is None or context.run is None:
+            raise dg.DagsterInvariantViolationError("refresh_run needs an instance and a run: run it through a job")
+        run_id = context.run.run_id
+        with hold_refresh_lock(settings, on_wait=log.info):
+            mark_dead_runs(instance, own_run_id=run_id)
+            instance.add_run_tags(run_id, {LOCK_TAG: _HELD})
+            run = RefreshRun(
+                settings=settings,
+                run_id=run_id,
+                as_of_date=date.fromisoformat(config["as_of_date"]) if config["as_of_date"] else today(settings),
+                full=config["full"],
+                verify_all=config["verify_all"],
+                definition_version=definition_version(settings.dbt_project_dir),
+                tally=tally if tally is not None else Tally(),
+            )
+            started = time.monotonic()
+            try:
+                yield run
+            finally:
+                _log_run(run, time.monotonic() - started)
+                instance.add_run_tags(run_id, {LOCK_TAG: _RELEASED})
+
+    return refresh_run
+
+
+def _log_run(run: RefreshRun, seconds: float) -> None:
+    """Append one structured line per run to `home/logs/refresh.jsonl`: how long, how much, with what outcome."""
+    tally = run.tally
+    path = run.settings.home / "logs" / "refresh.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        log = structlog.wrap_logger(
+            structlog.WriteLogger(file),
+            processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
+        )
+        log.info(
+            "refresh.run_ended",
+            run_id=run.run_id,
+            outcome="failed" if tally.failed_checks else "published" if tally.publication else "incomplete",
+            duration_seconds=round(seconds, 3),
+            entries_landed=tally.entries_landed,
+            log_size=tally.log_size,
+            as_of_date=run.as_of_date.isoformat(),
+            rows_published=tally.rows_published,
+            publication=tally.publication,
+            failed_checks=[check.name for check in tally.failed_checks],
+        )

@@ -1,0 +1,54 @@
+"""When the jobs run, in the business time zone. Both schedules are on from the start.
+
+A tick also tidies up after runs whose process died, which would otherwise hold up the queue.
+"""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from ledger.settings import Settings
+from orchestration.freshness import find_news
+from orchestration.refresh_lock import hold_refresh_lock, is_refresh_running
+from orchestration.resources import mark_dead_runs, today
+
+NIGHTLY_AT = "10 0 * * *"  # ten minutes into the new day: the day before is over everywhere in the time zone
+HOURLY_AT = "40 * * * *"
+
+
+def build_schedules(settings: Settings, jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
+    """Return a schedule for each job."""
+
+    @dg.schedule(
+        name="nightly_schedule",
+        job=jobs["nightly"],
+        cron_schedule=NIGHTLY_AT,
+        execution_timezone=settings.business_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every night: publish the new business day, with the whole log verified.",
+    )
+    def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        _tidy(context, settings)
+        return dg.RunRequest()
+
+    @dg.schedule(
+        name="hourly_schedule",
+        job=jobs["hourly"],
+        cron_schedule=HOURLY_AT,
+        execution_timezone=settings.business_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every hour: publish what came in; skipped when nothing did.",
+    )
+    def hourly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        _tidy(context, settings)
+        if is_refresh_running(settings):
+            return dg.SkipReason("A refresh is running.")
+        news = find_news(settings, today(settings))
+        return dg.RunRequest() if news.reasons else dg.SkipReason("Nothing new since the last publication.")
+
+    return [nightly_schedule, hourly_schedule]
+
+
+def _tidy(context: dg.ScheduleEvaluationContext, settings: Settings) -> None:
+    if not is_refresh_running(settings):
+        with hold_refresh_lock(settings):
+            mark_dead_runs(context.instance)

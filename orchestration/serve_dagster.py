@@ -1,0 +1,126 @@
+"""Serves the Dagster UI and runs the schedules: three child processes that start and end together.
+
+One code server, shared by the web server and the daemon (each would otherwise load its own), kept light: few workers,
+no telemetry. Every child leads a process group of its own, so that stopping takes along the runs it started.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+from ledger.settings import PROJECT_DIR, Settings
+
+_STOP_SECONDS = 15.0
+
+
+class DagsterNotStarted(Exception):  # noqa: N818 - errors are named as facts, like the ledger's
+    """Dagster did not come up; the message says where its log is."""
+
+
+@contextlib.contextmanager
+def serve_dagster(
+    settings: Settings, port: int, *, with_schedules: bool = True, timeout_seconds: float = 120
+) -> Iterator[str]:
+    """Serve the Dagster UI on `port` of the settings' host until the context ends; yields its address once it answers.
+
+    Raises `DagsterNotStarted` when it does not answer in time. Nothing is left running afterwards, also after a
+    KeyboardInterrupt or SystemExit.
+    """
+    from orchestration.instance import prepare_instance
+
+    folder = prepare_instance(settings)
+    socket = folder / "code.sock"
+    address = f"http://{settings.host}:{port}"
+    environment = _environment(settings, folder)
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((folder / "service.log").open("ab"))
+        socket.unlink(missing_ok=True)
+        children: list[subprocess.Popen[bytes]] = []
+        stack.callback(_stop, children)
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            child = subprocess.Popen(  # noqa: S603 - our own interpreter, our own arguments
+                [sys.executable, "-W", "ignore", "-m", *arguments],
+                cwd=PROJECT_DIR,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            children.append(child)
+            return child
+
+        start(
+            *("dagster", "api", "grpc", "--socket", str(socket), "--module-name", "orchestration.definitions"),
+            *("--working-directory", str(PROJECT_DIR), "--location-name", "dealbook", "--max-workers", "4"),
+            *("--log-level", "warning"),
+        )
+        deadline = time.monotonic() + timeout_seconds
+        _wait_until(socket.exists, children, deadline, folder)
+        place = ("--grpc-socket", str(socket))
+        start("dagster_webserver", *place, "--host", settings.host, "--port", str(port))
+        if with_schedules:
+            start("dagster._daemon", "run", *place, "--log-level", "warning")
+        _wait_until(lambda: _answers(f"{address}/server_info"), children, deadline, folder)
+        yield address
+
+
+def _environment(settings: Settings, folder: Path) -> dict[str, str]:
+    """Return the children's environment: these settings, Dagster's folder, no telemetry."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
+    ours = {
+        f"DEALBOOK_{name.upper()}": str(value)
+        for name, value in settings.model_dump().items()
+        if value is not None and value != ""
+    }
+    return {**given, **ours, "DAGSTER_HOME": str(folder), "DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as reply:  # noqa: S310 - our own http address
+            return bool(reply.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def _wait_until(
+    is_ready: Callable[[], bool], children: list[subprocess.Popen[bytes]], deadline: float, folder: Path
+) -> None:
+    while not is_ready():
+        if any(child.poll() is not None for child in children) or time.monotonic() > deadline:
+            raise DagsterNotStarted(f"Dagster did not come up. Its log says why: {folder / 'service.log'}")
+        time.sleep(0.1)
+
+
+def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+    """End the children and everything they started: first asked, then, after a while, told."""
+    for sign, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+        for child in reversed(children):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, sign)
+        deadline = time.monotonic() + patience
+        while any(_is_alive(child) for child in children):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _is_alive(child: subprocess.Popen[bytes]) -> bool:
+    """Whether the child or anything of its process group still runs."""
+    child.poll()
+    try:
+        os.killpg(child.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
