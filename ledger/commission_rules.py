@@ -66,7 +66,8 @@ def _status(columns: Row) -> CommissionStatus:
 
 def _last_moved_at(columns: Row) -> datetime:
     """When the commission's status last moved; nothing later in its life may precede it."""
-    return max(columns[milestone] for milestone in _MILESTONES if columns[milestone] is not None)
+    moments: list[datetime] = [columns[name] for name in _MILESTONES if columns[name] is not None]
+    return max(moments)
 
 
 def _draft(columns: Row, kind: str, data: Row, happened: datetime | None) -> Draft:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ledger.actors import Actor
@@ -43,7 +43,7 @@ def describe_deals(session: Session, deals: Sequence[AgentDeal]) -> dict[str, De
 
 def closed_counts(session: Session, actor: Actor, agent_id: str | None = None) -> list[StageCount]:
     """Return one `StageCount` for deals won and one for deals lost, over those that `actor` may see, ever."""
-    query: Select[Any] = select(
+    query = select(
         AgentDeal.pipeline_stage,
         AgentDeal.estimated_value_currency,
         func.count(),

@@ -248,7 +248,7 @@ def _erase(
     missing: type[NotFound],
 ) -> None:
     get_deal(session, actor, deal_id, Action.WRITE_DEAL)
-    row = session.get(model, row_id)
+    row: Any = session.get(model, row_id)
     if row is None or row.deal_id != deal_id:
         raise missing(row_id)
     if row.erased_at is not None:
