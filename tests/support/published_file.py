@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 AS_OF = date(2025, 6, 30)
 ANNA, BEN = "01890000-0000-7000-8000-00000000000a", "01890000-0000-7000-8000-00000000000b"
@@ -274,8 +275,7 @@ def _benchmark(
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    for columns in sorted({tuple(row) for row in rows}):
-        wanted = [list(row.values()) for row in rows if tuple(row) == columns]
-        connection.executemany(
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})", wanted
-        )
+    if rows:
+        connection.register("incoming", pl.DataFrame(list(rows), infer_schema_length=None).to_arrow())
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+        connection.unregister("incoming")

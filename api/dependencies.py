@@ -1,0 +1,213 @@
+"""What routes ask for: a ledger session, who is calling, the published marts, the revision a writer has read.
+
+A session lives exactly as long as its endpoint (`scope="function"`): the commit comes before the answer is sent, so a
+failed commit is a 500 and never a 201. Writers enter one at a time, because the one that holds SQLite's write lock must
+never wait for a worker thread behind others that wait for the lock.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Header, Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyCookie, HTTPBearer
+from sqlalchemy.orm import Session
+
+from api.idempotency import begin_once
+from api.problems import FieldError, Problem, not_signed_in
+from api.published import Marts, PublishedMarts
+from ledger import access
+from ledger.actors import Actor
+from ledger.errors import RevisionStale
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+SESSION_COOKIE = "dealbook_session"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_bearer = HTTPBearer(auto_error=False, description="A token from `dealbook token create`.")
+_cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="Set by signing in with a one-time link.")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one running app shares among its requests."""
+
+    settings: Settings
+    ledger: Ledger
+    marts: PublishedMarts
+
+    @property
+    def stale_after(self) -> timedelta:
+        """Age from which published numbers are called stale."""
+        return timedelta(hours=self.settings.stale_after_hours)
+
+    def find_actor(self, request: Request) -> Actor | None:
+        """Return who sent the request, by token or by session cookie, or None."""
+        with self.ledger.read() as session:
+            return authenticate(session, request)
+
+
+def get_service(request: Request) -> Service:
+    """Return what the app shares."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+def authenticate(session: Session, request: Request) -> Actor | None:
+    """Return who holds the request's bearer token or, without one, its session cookie; None for anything not valid."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        actor = access.find_token(session, secret.strip()) if scheme.lower() == "bearer" else None
+    else:
+        cookie = request.cookies.get(SESSION_COOKIE)
+        actor = access.find_session(session, cookie) if cookie else None
+    return replace(actor, request_id=request.scope.get("request_id")) if actor else None
+
+
+def refuse_cross_site(request: Request) -> None:
+    """Refuse a change that a foreign page may have sent: cookies travel with such requests, tokens do not."""
+    if request.method in _SAFE_METHODS or "authorization" in request.headers or SESSION_COOKIE not in request.cookies:
+        return
+    origin = request.headers.get("origin")
+    if origin is None or urlsplit(origin).netloc != request.headers.get("host"):
+        raise Problem(
+            "cross-site-request",
+            "A change by session cookie must come from a page of this server (`Origin`); scripts should send a token.",
+        )
+
+
+def refuse_strangers(request: Request, service: ServiceDep) -> None:
+    """Turn away whoever is not signed in before they can take the write lock."""
+    refuse_cross_site(request)
+    if service.find_actor(request) is None:
+        raise not_signed_in()
+
+
+def open_reading(service: ServiceDep) -> Iterator[Session]:
+    """Open a snapshot of the ledger."""
+    with service.ledger.read() as session:
+        yield session
+
+
+def open_writing(
+    request: Request, service: ServiceDep, _: Annotated[None, Depends(refuse_strangers)]
+) -> Iterator[Session]:
+    """Open the ledger's one write transaction; it commits when the endpoint is done and rolls back when it raises."""
+    with service.ledger.write() as session:
+        request.state.session = session
+        yield session
+
+
+Reading = Annotated[Session, Depends(open_reading, scope="function")]
+Writing = Annotated[Session, Depends(open_writing, scope="function", max_concurrency=1)]
+
+
+def get_reader(
+    request: Request,
+    session: Reading,
+    _token: Annotated[object, Security(_bearer)],
+    _session: Annotated[object, Security(_cookie)],
+) -> Actor:
+    """Return who is reading."""
+    actor = authenticate(session, request)
+    if actor is None:
+        raise not_signed_in()
+    return actor
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the request's body as it came."""
+    return await request.body()
+
+
+def get_writer(
+    request: Request,
+    session: Writing,
+    body: Annotated[bytes, Depends(read_body)],
+    _token: Annotated[object, Security(_bearer)],
+    _session: Annotated[object, Security(_cookie)],
+) -> Actor:
+    """Return who is writing, looked up inside the transaction: a token revoked a moment ago changes nothing."""
+    actor = authenticate(session, request)
+    if actor is None:
+        raise not_signed_in()
+    return begin_once(request, session, actor, body)
+
+
+ReadingActor = Annotated[Actor, Depends(get_reader, scope="function")]
+WritingActor = Annotated[Actor, Depends(get_writer, scope="function")]
+
+
+def open_marts(service: ServiceDep) -> Iterator[Marts]:
+    """Open a view of the published file."""
+    with service.marts.read() as marts:
+        yield marts
+
+
+MartsDep = Annotated[Marts, Depends(open_marts, scope="function")]
+
+
+def read_revision(
+    if_match: Annotated[
+        str | None, Header(description='The `ETag` that the caller has read, or `*` for "whatever it is now".')
+    ] = None,
+) -> "Revision":
+    """Return the revisions that the caller accepts; without `If-Match` the answer is 428."""
+    if if_match is None:
+        raise Problem(
+            "revision-required", "Read it first and send its `ETag` as `If-Match`, so that no change is lost."
+        )
+    if if_match.strip() == "*":
+        return Revision(None)
+    return Revision(frozenset(int(tag) for tag in re.findall(r'(?<![\w/])"(\d{1,15})"', if_match)))
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The revisions under which a writer wants the change; None accepts any."""
+
+    accepted: frozenset[int] | None
+
+    def require(self, current: int) -> None:
+        """Raise `RevisionStale` unless the current revision is among them."""
+        if self.accepted is not None and current not in self.accepted:
+            raise RevisionStale(current)
+
+
+RevisionDep = Annotated[Revision, Depends(read_revision)]
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse query parameters that the route does not know, and repeated ones: neither is silently ignored."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return
+    known = _query_names(route.dependant)
+    names = [name for name, _ in request.query_params.multi_items()]
+    errors = [
+        FieldError(location=f"query.{name}", message="Give it once." if name in known else "Unknown parameter.")
+        for name in dict.fromkeys(names)
+        if name not in known or names.count(name) > 1
+    ]
+    if errors:
+        raise Problem("request-invalid", "Correct what `errors` lists and send it again.", errors=errors)
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    for inner in dependant.dependencies:
+        names |= _query_names(inner)
+    return names
+
+
+def read_clock() -> datetime:
+    """Return the time now, for the age of published numbers; no number depends on it."""
+    return datetime.now(UTC)

@@ -1,0 +1,52 @@
+"""What `/openapi.json` says beyond what the routes say themselves: every error, as a problem document."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.problems import MEDIA_TYPE, ProblemDocument
+
+_MEANINGS = {
+    400: "The request could not be read.",
+    401: "No credential, or none that is valid.",
+    403: "Seen, but not allowed to you; or a change by cookie from a foreign page.",
+    404: "It does not exist, or you may not see it: the two look the same.",
+    409: "Not possible from where it stands; `reachable` names what is.",
+    412: "It changed since you read it: read it again.",
+    413: "The body is larger than 1 MiB.",
+    422: "Something in the request can never be accepted; `errors` lists what.",
+    428: "Send the `ETag` that you have read as `If-Match`.",
+    500: "Our fault; nothing was changed.",
+    503: "Nothing is published yet: run `dealbook refresh`.",
+}
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*statuses: int) -> Responses:
+    """Return the `responses` of a route that may answer with these errors."""
+    return {status: {"model": ProblemDocument, "description": _MEANINGS[status]} for status in statuses}
+
+
+# What every route below /api/v1 may answer.
+EVERYWHERE = problems(401, 422, 500)
+READS = problems(403, 404)
+WRITES = problems(400, 403, 404, 409, 413)
+REVISED = problems(412, 428)
+PUBLISHED = problems(403, 404, 503)
+
+
+def install(app: FastAPI) -> None:
+    """Make the app's OpenAPI document show errors under their own media type."""
+    build = app.openapi
+
+    def describe() -> dict[str, Any]:
+        document = build()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    content = response.get("content", {})
+                    if int(status) >= 400 and "application/json" in content:
+                        response["content"] = {MEDIA_TYPE: content["application/json"]}
+        return document
+
+    app.openapi = describe  # type: ignore[method-assign]

@@ -1,0 +1,94 @@
+"""`Idempotency-Key`: a POST that is sent again gets the answer it got, byte for byte, and changes nothing twice.
+
+The answer is kept in the same transaction as the change, so both exist or neither. Writers enter one at a time, hence a
+repetition that arrives while the first still runs waits for it and then replays.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from api.problems import Problem
+from ledger.actors import Actor
+from ledger.tables import IdempotencyKey
+
+HEADER = "idempotency-key"
+LONGEST_KEY = 255
+KEPT_FOR = timedelta(days=30)
+_KEPT_HEADERS = ("content-type", "etag", "location", "audit-receipt")
+
+
+class AnsweredBefore(Exception):  # noqa: N818 - a fact, not a failure
+    """The request was answered before; `response` is that answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("answered before")
+        self.response = response
+
+
+def begin_once(request: Request, session: Session, actor: Actor, body: bytes) -> Actor:
+    """Return the actor marked with the request's key; raise `AnsweredBefore` when the key was used for this request.
+
+    The same key for another request raises the problem `idempotency-key-reused`. Without the header nothing happens.
+    """
+    key = request.headers.get(HEADER)
+    if key is None or request.method != "POST":
+        return actor
+    if not 1 <= len(key) <= LONGEST_KEY:
+        raise Problem("request-invalid", f"`Idempotency-Key` must have 1 to {LONGEST_KEY} characters.")
+    key_digest = hashlib.sha256(key.encode()).hexdigest()
+    target = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    request_digest = hashlib.sha256(target + body).hexdigest()
+    found = session.scalars(
+        select(IdempotencyKey).where(IdempotencyKey.actor_id == actor.id, IdempotencyKey.key_digest == key_digest)
+    ).one_or_none()
+    if found is None:
+        request.state.keep_answer = (actor.id, key_digest, request_digest)
+        return replace(actor, idempotency_digest=key_digest)
+    if found.request_digest != request_digest:
+        raise Problem("idempotency-key-reused", "This `Idempotency-Key` was used for another request; take a new one.")
+    headers = json.loads(found.headers or "{}") | {"Idempotent-Replay": "true"}
+    raise AnsweredBefore(Response(found.body, found.status_code or 200, headers))
+
+
+class OnceRoute(APIRoute):
+    """A route that keeps its answer inside the request's transaction when the request carried a key."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler that keeps what the ordinary one answers."""
+        answer = super().get_route_handler()
+
+        async def answer_and_keep(request: Request) -> Response:
+            response = await answer(request)
+            kept = getattr(request.state, "keep_answer", None)
+            if kept is not None:
+                await run_in_threadpool(_keep, request.state.session, kept, response)
+            return response
+
+        return answer_and_keep
+
+
+def _keep(session: Session, kept: tuple[str, str, str], response: Response) -> None:
+    actor_id, key_digest, request_digest = kept
+    now = datetime.now(UTC)
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT_FOR))
+    session.execute(
+        insert(IdempotencyKey).values(
+            actor_id=actor_id,
+            key_digest=key_digest,
+            request_digest=request_digest,
+            status_code=response.status_code,
+            headers=json.dumps({name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}),
+            body=bytes(response.body),
+            created_at=now,
+        )
+    )

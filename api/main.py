@@ -1,0 +1,70 @@
+"""The app: REST, sign-in, documents and the workspace, on one port."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+
+from api import documentation, problems
+from api.dependencies import Service
+from api.idempotency import AnsweredBefore
+from api.published import PublishedMarts
+from api.routes import commissions, deals, operations, pages, people, performance, sign_in
+from api.security import Guard, Meters
+from ledger.settings import Settings
+from ledger.store import Ledger
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
+    """Return the app over the ledger and the published files of `settings`; the ledger must exist.
+
+    `with_workspace=False` leaves the pages out, for tests of REST alone.
+    """
+    service = Service(settings, Ledger.open(settings.ledger_address, settings), PublishedMarts(settings.published_dir))
+    meters = Meters()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.marts.close()
+        service.ledger.close()
+
+    app = FastAPI(
+        title="dealbook",
+        version="1",
+        summary="Deals, protected commissions, and numbers that can be reproduced.",
+        description="Errors are problem documents (RFC 9457); the guide is docs/rest.md.",
+        lifespan=lifespan,
+        # Their pages load scripts from elsewhere, and nothing here does.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.state.meters = meters
+    problems.install(app)
+
+    @app.exception_handler(AnsweredBefore)
+    async def _replay(_: Request, answered: AnsweredBefore) -> Response:
+        return answered.response
+
+    # The aliases under /deals come before /deals/{id}.
+    for router in (
+        performance.aliases,
+        deals.router,
+        commissions.router,
+        performance.router,
+        people.router,
+        sign_in.router,
+        operations.router,
+        pages.router,
+    ):
+        app.include_router(router)
+    documentation.install(app)
+    if with_workspace:
+        from api.workspace import Workspace, mount  # NiceGUI takes a second to import
+
+        mount(app, Workspace(settings, service.ledger, service.marts, service.find_actor))
+    app.add_middleware(Guard, meters=meters, max_body=MAX_BODY_BYTES)
+    return app

@@ -1,0 +1,5 @@
+"""deals."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/api/v1/deals")

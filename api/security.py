@@ -1,0 +1,109 @@
+"""The outermost layer: a request id, security headers on every answer, and the counts that `/metrics` shows."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount
+
+from api.problems import unexpected_response
+from ledger.identifiers import new_id
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: with it browsers send `Origin: null` with our own forms, and sign-out would be refused.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+# Answers of the API are data, its few pages are text: neither runs or loads anything. Pages that do set their own.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class Meters:
+    """What is counted about requests, in a registry of its own so that apps in one process stay apart."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "dealbook_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self.durations = Histogram(
+            "dealbook_request_seconds", "Time to answer a request.", ["method", "route"], registry=self.registry
+        )
+
+
+class Guard:
+    """ASGI middleware around everything that is served; `max_body` bytes are the most that a request may bring."""
+
+    def __init__(self, app: App, meters: Meters, max_body: int) -> None:
+        self._app = app
+        self._meters = meters
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["request_id"] = new_id()
+        is_data = scope["path"].startswith("/api/")
+        status = 0
+        received = 0
+        started = time.perf_counter()
+
+        async def receive_limited() -> Message:
+            # Counted as it arrives: a wrong Content-Length helps nobody.
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body:
+                raise HTTPException(413)
+            return message
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = scope["request_id"]
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+                if is_data:
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, receive_limited, send_guarded)
+        except Exception:
+            log.exception("%s %s failed, request %s", scope["method"], scope["path"], scope["request_id"])
+            if status:
+                raise  # the answer has begun; all that is left is to break it off
+            await unexpected_response()(scope, receive, send_guarded)
+        finally:
+            route = _route_label(scope)
+            self._meters.requests.labels(scope["method"], route, str(status)).inc()
+            self._meters.durations.labels(scope["method"], route).observe(time.perf_counter() - started)
+
+
+def _route_label(scope: Scope) -> str:
+    # The template, never the address itself: labels must stay few.
+    route = scope.get("route")
+    if isinstance(route, Mount) or route is None:
+        return "other"
+    return str(getattr(route, "path", "other"))

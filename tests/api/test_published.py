@@ -1,0 +1,143 @@
+"""Readers of the published file: they follow the pointer, and never see two generations at once."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from api import summaries
+from api.figures import Agent, Period, Window
+from api.published import NothingPublished, PublishedMarts
+from tests.support.published_file import ANNA, AS_OF, BEN, publish_sample
+
+PUBLISHES, READERS, READS_EACH = 20, 4, 500
+
+
+def test_twenty_publishes_against_two_thousand_reads(tmp_path: Path) -> None:
+    """No read fails, none mixes two generations, and none of a reader's is older than the one before it."""
+    # The files are written beforehand: what is tested is the flip, which is all that readers ever meet.
+    names = [publish_sample(tmp_path, generation=number, log_size=number) for number in range(1, PUBLISHES + 1)]
+    pointer = tmp_path / "CURRENT"
+    pointer.write_text(names[0])
+    marts = PublishedMarts(tmp_path)
+    seen: list[list[int]] = [[] for _ in range(READERS)]
+    errors: list[BaseException] = []
+    done_reads = threading.Semaphore(0)
+
+    def read_often(mine: list[int]) -> None:
+        try:
+            for _ in range(READS_EACH):
+                with marts.read() as view:
+                    before = view.publication.generation
+                    row = view.rows(
+                        "SELECT (SELECT generation FROM manifest) AS generation, min(gross_pipeline_value) AS low,"
+                        " max(gross_pipeline_value) AS high FROM agent_performance_snapshots"
+                    )[0]
+                    assert before == row["generation"] == row["low"] == row["high"]
+                    mine.append(before)
+                done_reads.release()
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    threads = [threading.Thread(target=read_often, args=(mine,)) for mine in seen]
+    for thread in threads:
+        thread.start()
+    for name in names[1:]:
+        for _ in range(READERS * READS_EACH // (PUBLISHES + 1)):
+            done_reads.acquire(timeout=30)
+        next_pointer = tmp_path / "CURRENT.next"
+        next_pointer.write_text(name)
+        next_pointer.replace(pointer)
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert sum(len(mine) for mine in seen) == READERS * READS_EACH
+    assert all(mine == sorted(mine) for mine in seen)
+    assert {number for mine in seen for number in mine} == set(range(1, PUBLISHES + 1))
+    marts.close()
+
+
+def test_a_reader_keeps_its_generation_while_a_newer_one_is_published(tmp_path: Path) -> None:
+    """An answer that began on one generation ends on it; the next answer is of the new one."""
+    publish_sample(tmp_path, generation=1)
+    marts = PublishedMarts(tmp_path)
+    with marts.read() as early:
+        publish_sample(tmp_path, generation=2, log_size=200)
+        with marts.read() as late:
+            assert late.publication.generation == 2
+        assert early.rows("SELECT generation FROM manifest") == [{"generation": 1}]
+
+
+def test_rollback_is_followed(tmp_path: Path) -> None:
+    """The pointer alone decides: where it is turned back, readers go back."""
+    first = publish_sample(tmp_path, generation=1)
+    publish_sample(tmp_path, generation=2, log_size=200)
+    marts = PublishedMarts(tmp_path)
+    with marts.read() as view:
+        assert view.publication.generation == 2
+    (tmp_path / "CURRENT").write_text(first)
+    with marts.read() as view:
+        assert view.publication.generation == 1
+
+
+@pytest.mark.parametrize("pointer", [None, "", "missing.duckdb", "../elsewhere.duckdb"])
+def test_nothing_published_says_what_to_do(tmp_path: Path, pointer: str | None) -> None:
+    """No pointer, or one that names no file beside it, is the state before the first refresh."""
+    if pointer is not None:
+        (tmp_path / "CURRENT").write_text(pointer)
+    with pytest.raises(NothingPublished), PublishedMarts(tmp_path).read():
+        pass
+    assert PublishedMarts(tmp_path).publication() is None
+    assert "dealbook refresh" in NothingPublished.detail
+
+
+def test_readers_can_not_write_or_leave_the_file(tmp_path: Path) -> None:
+    """Whatever a query says, the file stays as published and no other file is read."""
+    publish_sample(tmp_path)
+    with PublishedMarts(tmp_path).read() as view:
+        for statement in ("DELETE FROM deals", "CREATE TABLE mine (x INT)", "SELECT * FROM read_text('/etc/hostname')"):
+            with pytest.raises(Exception, match=r"read-only|disabled"):
+                view.rows(statement)
+
+
+def test_times_are_aware_and_in_utc(tmp_path: Path) -> None:
+    """Money and times keep their types on the way out of DuckDB."""
+    published_at = datetime(2026, 5, 1, 3, 4, 5, 678901, tzinfo=UTC)
+    publish_sample(tmp_path, published_at=published_at)
+    publication = PublishedMarts(tmp_path).publication()
+    assert publication is not None
+    assert publication.published_at == published_at
+    assert publication.published_at.tzinfo is UTC
+    assert publication.is_stale(published_at + timedelta(hours=27), timedelta(hours=26))
+    assert not publication.is_stale(published_at + timedelta(hours=25), timedelta(hours=26))
+
+
+@pytest.mark.parametrize("period", Period)
+def test_every_window_equals_the_deals_that_closed_in_it(tmp_path: Path, period: Period) -> None:
+    """Differences of snapshots and a count of the deals themselves are two ways to the same number."""
+    publish_sample(tmp_path)
+    first = period.first_day(AS_OF)
+    with PublishedMarts(tmp_path).read() as view:
+        figures = summaries.measure_window(view, Agent(ANNA, "Anna Lim"), Window(AS_OF, first, period))
+        row = view.rows(
+            "SELECT count(*) AS won, sum(value_reporting) AS value, avg(cycle_days) AS average,"
+            " median(cycle_days) AS median FROM deals WHERE credited_agent_id = ? AND (? IS NULL OR closed_date >= ?)",
+            [ANNA, first, first],
+        )[0]
+    assert (figures.deals_closed_won, figures.won_value) == (row["won"], row["value"])
+    assert figures.avg_cycle_days == pytest.approx(row["average"])
+    assert figures.median_cycle_days == pytest.approx(row["median"])
+    assert figures.conversion_rate == figures.conversion_numerator / figures.conversion_denominator
+
+
+def test_rates_without_a_denominator_are_null(tmp_path: Path) -> None:
+    """Ben has closed nothing: his rates are unknown, not zero."""
+    publish_sample(tmp_path)
+    with PublishedMarts(tmp_path).read() as view:
+        figures = summaries.measure_window(view, Agent(BEN, "Ben Ong"), Window(AS_OF, AS_OF.replace(day=1)))
+    rates = (figures.conversion_rate, figures.conversion_rate_value, figures.commission_yield, figures.avg_cycle_days)
+    assert rates == (None, None, None, None)
+    assert (figures.median_cycle_days, figures.avg_won_value, figures.revenue_per_open_day) == (None, None, None)
+    assert (figures.deals_closed_won, figures.conversion_denominator) == (0, 0)
