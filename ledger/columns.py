@@ -7,6 +7,7 @@ text, both of which sort as they should.
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -88,8 +89,12 @@ class Confidence(_ScaledDecimal):
     minimum, maximum = Decimal(0), Decimal(1)
 
 
+@lru_cache(maxsize=8192)
 def format_time(value: datetime) -> str:
-    """Write an aware time as RFC 3339 in UTC with six digits and `Z`; a naive one raises `TimeNaive`."""
+    """Write an aware time as RFC 3339 in UTC with six digits and `Z`; a naive one raises `TimeNaive`.
+
+    Cached because the same instant is written many times over: to the entry, its columns and each row it changes.
+    """
     if value.tzinfo is not UTC:
         if value.tzinfo is None or value.utcoffset() is None:
             raise TimeNaive(f"{value.isoformat()} has no time zone; say which one it is in.")

@@ -1,0 +1,100 @@
+"""The tables again, from the log alone: what they should hold, and where they hold something else.
+
+A direct edit of a protected table shows here, because the log does not know of it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ledger.columns import parse_time
+from ledger.fold import TABLE_OF, Row, fold_entry, table_of
+from ledger.log.entry import Entry
+from ledger.tables.log import AuditLog, AuditText
+
+_BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row or column in which table and log disagree; `column` None means the whole row."""
+
+    table: str
+    id: str
+    column: str | None
+    expected: Any
+    found: Any
+
+
+def read_entries(session: Session, since_n: int = 0) -> Iterator[Entry]:
+    """Return the entries from leaf index `since_n` on, decoded from their bodies, in bounded memory."""
+    last = since_n - 1
+    while True:
+        query = select(AuditLog.n, AuditLog.hash, AuditLog.body).where(AuditLog.n > last).order_by(AuditLog.n)
+        rows = session.execute(query.limit(_BATCH)).all()
+        if not rows:
+            return
+        for n, digest, body in rows:
+            yield decode_entry(n, digest, body)
+        last = rows[-1].n
+
+
+def decode_entry(n: int, digest: bytes, body: bytes) -> Entry:
+    """Return the entry that these stored bytes hold."""
+    document = msgspec.json.decode(body)
+    subject = document["subject"]
+    return Entry(
+        n=n,
+        chain=document["chain"],
+        seq=document["seq"],
+        id=document["id"],
+        type=document["type"],
+        at=parse_time(document["at"]),
+        effective_at=parse_time(document["effective_at"]),
+        actor_id=document["actor"]["id"],
+        subject_kind=subject["kind"],
+        subject_id=subject["id"],
+        revision=subject["rev"],
+        data=document["data"],
+        hash=digest,
+    )
+
+
+def rebuild_tables(session: Session) -> dict[str, dict[str, Row]]:
+    """Fold the whole log: subject kind -> id -> row. Texts come from the side table, None where erased."""
+    texts: dict[str, str | None] = {
+        commitment: text for commitment, text in session.execute(select(AuditText.commitment, AuditText.text))
+    }
+    tables: dict[str, dict[str, Row]] = {kind: {} for kind in TABLE_OF}
+    for entry in read_entries(session):
+        for change in fold_entry(entry, texts):
+            if change.is_new:
+                tables[change.kind][change.id] = change.values
+            else:
+                tables[change.kind][change.id].update(change.values)
+    return tables
+
+
+def compare_tables(session: Session) -> list[Difference]:
+    """Return every difference between the protected tables and the fold of the log."""
+    differences: list[Difference] = []
+    for kind, expected in rebuild_tables(session).items():
+        found = {row["id"]: row for row in session.execute(select(table_of(kind))).mappings()}
+        differences += _compare(TABLE_OF[kind], expected, found)
+    return differences
+
+
+def _compare(table: str, expected: Mapping[str, Row], found: Mapping[str, Any]) -> Iterator[Difference]:
+    for row_id in expected.keys() | found.keys():
+        if row_id not in found:
+            yield Difference(table, row_id, None, "a row", "no row")
+        elif row_id not in expected:
+            yield Difference(table, row_id, None, "no row", "a row")
+        else:
+            for column, value in expected[row_id].items():
+                if found[row_id][column] != value:
+                    yield Difference(table, row_id, column, value, found[row_id][column])
