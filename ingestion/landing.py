@@ -19,8 +19,11 @@ from sqlalchemy import text
 
 from ingestion.contracts import LOG_TABLES, create_table
 from ingestion.errors import ContractBroken, LogRewound, WarehouseBusy
-from ingestion.log_reader import WAREHOUSED, Batch, Log, entry_hash, log_size, read_batches
+from ingestion.log_position import entry_hash, log_size
+from ingestion.log_reader import WAREHOUSED, Batch, read_batches
+from ingestion.reference_files import restore_reference_files
 from ingestion.warehouse import WAIT_SECONDS, open_warehouse
+from ledger.store import Ledger
 
 __all__ = [
     "CompletenessReport",
@@ -90,7 +93,7 @@ def read_watermark(warehouse_path: Path) -> int:
 
 
 def land_new_entries(
-    ledger: Log,
+    ledger: Ledger,
     warehouse_path: Path,
     *,
     batch_size: int = 50_000,
@@ -101,11 +104,14 @@ def land_new_entries(
 ) -> LandingReport:
     """Land the entries that the warehouse does not have yet, `batch_size` a transaction; with `full` all of them anew.
 
-    `on_progress(landed, total)` is called after each batch. With nothing new the warehouse is not written to.
+    A warehouse made from nothing gets the remembered reference files too. `on_progress(landed, total)` is called after
+    each batch. With nothing new the warehouse is not written to.
     Raises LogRewound, LogBroken, ContractBroken (its rows go to `rejects_dir`, by default beside the warehouse) or
     WarehouseBusy; batches that were landed before the error stay.
     """
     started = time.perf_counter()
+    rejects_dir = rejects_dir or warehouse_path.parent / "rejects"
+    restore_reference_files(warehouse_path, rejects_dir)
     end = log_size(ledger)
     with open_warehouse(warehouse_path, wait_seconds) as warehouse:
         if full:
@@ -114,7 +120,7 @@ def land_new_entries(
         _check_same_log(ledger, mark, end)
         report = LandingReport(from_n=mark.log_size, to_n=end)
         for batch in read_batches(ledger, mark.log_size, end, batch_size):
-            _check_contracts(batch, rejects_dir or warehouse_path.parent / "rejects")
+            _check_contracts(batch, rejects_dir)
             _land(warehouse, batch)
             report.batches += 1
             report.entries += batch.to_n - batch.from_n
@@ -127,7 +133,7 @@ def land_new_entries(
     return report
 
 
-def check_completeness(ledger: Log, warehouse_path: Path, *, from_n: int = 0) -> CompletenessReport:
+def check_completeness(ledger: Ledger, warehouse_path: Path, *, from_n: int = 0) -> CompletenessReport:
     """Compare the log with raw, type by type, for every entry from `from_n` below the watermark.
 
     Each entry of a warehoused type must be in each of its tables exactly once; the others must be counted as not
@@ -196,7 +202,7 @@ def _watermark(warehouse: duckdb.DuckDBPyConnection) -> Watermark:
     return Watermark(*warehouse.execute("SELECT log_size, last_hash FROM raw.watermark").fetchall()[0])
 
 
-def _check_same_log(ledger: Log, mark: Watermark, end: int) -> None:
+def _check_same_log(ledger: Ledger, mark: Watermark, end: int) -> None:
     if mark.log_size and (mark.log_size > end or entry_hash(ledger, mark.log_size - 1) != mark.last_hash):
         raise LogRewound(
             f"The warehouse holds {mark.log_size} log entries up to {str(mark.last_hash)[:12]}…, which this ledger "

@@ -6,30 +6,21 @@ What a fact means is not decided here: a column holds what the entry set, and nu
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 import polars as pl
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import astuple
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from ingestion.contracts import LOG_TABLES, polars_schema
 from ingestion.errors import LogBroken
+from ledger.store import Ledger
 
 LEAF_PREFIX = b"\x00"  # RFC 6962: tells a leaf from an interior node
-
-
-class Log(Protocol):
-    """What ingestion needs of a ledger: sessions that read one snapshot."""
-
-    def read(self) -> AbstractContextManager[Session]:
-        """Open a read-only session."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -303,20 +294,7 @@ _HEADER = msgspec.json.Decoder(_Header)
 _ENTRIES = text("SELECT n, type, hash, body FROM audit_logs WHERE n >= :from_n AND n < :to_n ORDER BY n")
 
 
-def log_size(ledger: Log) -> int:
-    """Return how many entries the log has: the leaf index that the next one will get."""
-    with ledger.read() as session:
-        return int(session.execute(text("SELECT COALESCE(MAX(n) + 1, 0) FROM audit_logs")).scalar_one())
-
-
-def entry_hash(ledger: Log, n: int) -> str | None:
-    """Return the stored hash of entry `n` in hex, or None where the log does not reach that far."""
-    with ledger.read() as session:
-        stored = session.execute(text("SELECT hash FROM audit_logs WHERE n = :n"), {"n": n}).scalar_one_or_none()
-    return None if stored is None else bytes(stored).hex()
-
-
-def read_batches(ledger: Log, from_n: int, to_n: int, batch_size: int) -> Iterator[Batch]:
+def read_batches(ledger: Ledger, from_n: int, to_n: int, batch_size: int) -> Iterator[Batch]:
     """Yield the entries `from_n` up to and without `to_n` in batches of at most `batch_size` entries.
 
     Raises LogBroken at the first entry that is missing, does not give its hash, or cannot be read.
@@ -325,12 +303,12 @@ def read_batches(ledger: Log, from_n: int, to_n: int, batch_size: int) -> Iterat
         yield _read_batch(ledger, start, min(start + batch_size, to_n))
 
 
-def read_frames(ledger: Log, from_n: int, to_n: int) -> dict[str, pl.DataFrame]:
+def read_frames(ledger: Ledger, from_n: int, to_n: int) -> dict[str, pl.DataFrame]:
     """Return the entries `from_n` up to and without `to_n` as one frame per raw table, all in memory."""
     return _read_batch(ledger, from_n, to_n).frames
 
 
-def _read_batch(ledger: Log, from_n: int, to_n: int) -> Batch:
+def _read_batch(ledger: Ledger, from_n: int, to_n: int) -> Batch:
     rows: Rows = {table: [] for table in LOG_TABLES}
     not_warehoused = 0
     expected, last_hash = from_n, b""

@@ -9,10 +9,9 @@ long. Memory is bounded by DuckDB's own, which sorts on disk where it must.
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 
 ROWS_PER_BATCH = 100_000
 _PLAIN_TYPES = ("BIGINT", "INTEGER", "DATE", "DOUBLE", "DECIMAL", "TIMESTAMP", "VARCHAR")
@@ -69,8 +68,11 @@ class _ColumnDigest:
     def __init__(self) -> None:
         self._nulls, self._lengths, self._values = sha256(), sha256(), sha256()
 
-    def add(self, column: pa.Array) -> None:
+    def add(self, column: Any) -> None:
         """Add the next values: which are null, how long the texts are, and then the bytes of what is not null."""
+        import pyarrow as pa  # here, because listing publications must not wait for it
+        import pyarrow.compute as pc
+
         if column.null_count:
             self._nulls.update(_bytes_of(column.is_null().cast(pa.uint8())))
             column = column.drop_null()
@@ -91,7 +93,7 @@ class _ColumnDigest:
         return sha256(parts).hexdigest()
 
 
-def _bytes_of(column: pa.Array) -> memoryview:
+def _bytes_of(column: Any) -> memoryview:
     """Return the bytes of fixed-width values without nulls."""
     width = column.type.bit_width // 8
     buffer = column.buffers()[1]

@@ -12,7 +12,6 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
-from ingestion.contracts import LOG_TABLES, REFERENCE_TABLES, create_table
 from ingestion.errors import WarehouseBusy
 
 WAIT_SECONDS = 60.0
@@ -85,6 +84,8 @@ def _create_raw(connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     if found[0][0]:
         return
+    from ingestion.contracts import LOG_TABLES, REFERENCE_TABLES, create_table  # imports polars; only when needed
+
     connection.execute("BEGIN")
     connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
     for name, model in {**LOG_TABLES, **REFERENCE_TABLES}.items():

@@ -1,0 +1,18 @@
+"""How far the log reaches. Apart from its reader, so that "nothing new" is answered without importing polars."""
+
+from sqlalchemy import text
+
+from ledger.store import Ledger
+
+
+def log_size(ledger: Ledger) -> int:
+    """Return how many entries the log has: the leaf index that the next one will get."""
+    with ledger.read() as session:
+        return int(session.execute(text("SELECT COALESCE(MAX(n) + 1, 0) FROM audit_logs")).scalar_one())
+
+
+def entry_hash(ledger: Ledger, n: int) -> str | None:
+    """Return the stored hash of entry `n` in hex, or None where the log does not reach that far."""
+    with ledger.read() as session:
+        stored = session.execute(text("SELECT hash FROM audit_logs WHERE n = :n"), {"n": n}).scalar_one_or_none()
+    return None if stored is None else bytes(stored).hex()
