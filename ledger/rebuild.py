@@ -66,9 +66,8 @@ def decode_entry(n: int, digest: bytes, body: bytes) -> Entry:
 
 def rebuild_tables(session: Session) -> dict[str, dict[str, Row]]:
     """Fold the whole log: subject kind -> id -> row. Texts come from the side table, None where erased."""
-    texts: dict[str, str | None] = {
-        commitment: text for commitment, text in session.execute(select(AuditText.commitment, AuditText.text))
-    }
+    query = select(AuditText.commitment, AuditText.text)
+    texts: dict[str, str | None] = {row.commitment: row.text for row in session.execute(query)}
     tables: dict[str, dict[str, Row]] = {kind: {} for kind in TABLE_OF}
     for entry in read_entries(session):
         for change in fold_entry(entry, texts):

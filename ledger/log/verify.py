@@ -25,7 +25,7 @@ _BATCH = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it was written: the entry's leaf index (None for a chain as a whole) and what is wrong."""
+    """What is not as it was written, and the leaf index of the entry (None for a chain as a whole)."""
 
     n: int | None
     chain: str
