@@ -4,17 +4,19 @@
 stay apart although NiceGUI itself exists once.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fastapi import Request
 
-from api.published import PublishedMarts
+from api.published import Publication, PublishedMarts
 from ledger.actors import Actor
 from ledger.settings import Settings
 from ledger.store import Ledger
 
+log = logging.getLogger(__name__)
 SCOPE_KEY = "dealbook.workspace"
 PREFIX = "/agents"
 SIGN_IN_PATH = f"{PREFIX}/sign-in"
@@ -45,10 +47,11 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who is signed in, as the frame shows it."""
+    """Who is signed in, and what is published, as the frame shows them."""
 
     actor: Actor
     name: str
+    publication: Publication | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,15 @@ class Visit:
         if actor is None:
             raise SignedOut
         return actor
+
+    def find_publication(self) -> Publication | None:
+        """Return what is published now; None when nothing is, or when its file cannot be read."""
+        try:
+            return self.workspace.marts.publication()
+        except Exception:
+            # A damaged file must not take the pages down that need no published numbers.
+            log.exception("the published file could not be opened")
+            return None
 
 
 def open_visit(request: Request) -> Visit:

@@ -47,7 +47,7 @@ def frame(visit: Visit, visitor: Visitor, title: str, path: str, *, is_wide: boo
                 if target == path:
                     link.props["aria-current"] = "page"
         with box("div", "topbar-end"):
-            chip = _FreshnessChip(visit)
+            chip = _FreshnessChip(visit, visitor.publication)
             _draw_theme_button()
             _draw_account(visitor)
     with box("main", f"page {'page-board' if is_wide else ''}", id="main", tabindex="-1") as main:
@@ -130,9 +130,9 @@ def _draw_account(visitor: Visitor) -> None:
 class _FreshnessChip:
     """Says what the published numbers cover and how old they are, and tells when newer ones have come."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit, publication: Publication | None) -> None:
         self._visit = visit
-        self._shown: Publication | None = visit.workspace.marts.publication()
+        self._shown = publication
         self._news: ui.element | None = None
         with box("span", "freshness") as self._chip:
             self._main = text("span", "")
@@ -158,7 +158,7 @@ class _FreshnessChip:
         except SignedOut:
             ui.navigate.to(SIGN_IN_PATH)
             return
-        publication = await asyncio.to_thread(self._visit.workspace.marts.publication)
+        publication = await asyncio.to_thread(self._visit.find_publication)
         self._write(self._shown)
         if publication is not None and publication != self._shown and self._news is not None:
             self._news.clear()
@@ -171,7 +171,7 @@ class _FreshnessChip:
     def _write(self, publication: Publication | None) -> None:
         if publication is None:
             self._chip.props["data-state"] = "none"
-            self._main.set_text("nothing published yet")
+            self._main.set_text("no published numbers")
             self._more.set_text("")
             return
         now = read_clock()

@@ -11,7 +11,7 @@ from nicegui import ui
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Mount
 
-from api.workspace import performance, pipeline, sign_in  # noqa: F401 - importing them registers their pages
+from api.workspace import outside, performance, pipeline  # noqa: F401 - importing them registers their pages
 from api.workspace.context import PERFORMANCE_PATH, PREFIX, SCOPE_KEY, Workspace
 
 ASSETS_DIR = Path(__file__).parent / "assets"
@@ -24,6 +24,7 @@ CONTENT_SECURITY_POLICY = (
 
 _STYLE, _THEME = (ASSETS_DIR / "workspace.css", ASSETS_DIR / "theme.js")
 nicegui_app.add_static_files("/assets", ASSETS_DIR)
+nicegui_app.on_page_exception(outside.show_failure)
 ui.add_head_html(
     f'<link rel="stylesheet" href="{PREFIX}/assets/workspace.css?{_STYLE.stat().st_mtime_ns}">'
     f"<script>{_THEME.read_text(encoding='utf-8')}</script>",
@@ -42,7 +43,7 @@ def mount(app: FastAPI, workspace: Workspace) -> None:
     nicegui_app.user_middleware.clear()
     ui.run_with(
         app,
-        root=sign_in.show_not_found,
+        root=outside.show_not_found,
         mount_path=PREFIX,
         title="dealbook",
         favicon=ASSETS_DIR / "favicon.svg",

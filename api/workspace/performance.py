@@ -202,10 +202,10 @@ def _show_trend(series: list[Snapshot], summary: Summary) -> None:
         return
     first, last = series[0], series[-1]
     currency = summary.as_of.reporting_currency
+    begin, end = (f"{currency} {wording.amount(row.weighted_pipeline_value)}" for row in (first, last))
     words = (
-        f"From {wording.day(first.snapshot_date)} to {wording.day(last.snapshot_date)}: weighted pipeline from"
-        f" {currency} {wording.amount(first.weighted_pipeline_value)} to {wording.amount(last.weighted_pipeline_value)};"
-        f" deals won from {first.deals_closed_won} to {last.deals_closed_won}."
+        f"From {wording.day(first.snapshot_date)} to {wording.day(last.snapshot_date)}: weighted pipeline from {begin}"
+        f" to {end}; deals won from {first.deals_closed_won} to {last.deals_closed_won}."
     )
     with box("div", role="img", aria_label=words):
         ui.echart(charts.draw_trend(series, currency), renderer="svg").classes("chart")

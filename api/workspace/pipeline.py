@@ -181,7 +181,7 @@ def _draw_totals(column: board.Column) -> None:
         text("span", "Weighted" if column.stage.is_open else "", "totals-label")
         for total in column.totals:
             text("span", total.currency, "muted")
-            value = text("dd", wording.amount(total.total), data_total=str(total.total))
+            value = text("dd", wording.amount(total.total), data_total=str(total.total), data_currency=total.currency)
             value.props["title"] = wording.exact_amount(total.total, total.currency)
             if not column.stage.is_open:
                 text("dd", "")

@@ -19,4 +19,5 @@ def may_see_others(actor: Actor) -> bool:
 def _read_visitor(visit: Visit) -> Visitor:
     actor = visit.require_actor()
     with visit.workspace.ledger.read() as session:
-        return Visitor(actor, get_user(session, actor.id).name)
+        name = get_user(session, actor.id).name
+    return Visitor(actor, name, visit.find_publication())

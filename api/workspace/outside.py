@@ -1,4 +1,4 @@
-"""The page for those who are not signed in, and the one for addresses that lead nowhere."""
+"""The pages outside the frame: sign-in, an address that leads nowhere, a page that failed."""
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -42,4 +42,14 @@ def show_not_found() -> None:
         draw_brand()
         text("h1", "Nothing here")
         text("p", "This address leads nowhere in the workspace. It may have been mistyped or moved.")
+        text("a", "Go to the performance page", "button button-primary", href=PERFORMANCE_PATH)
+
+
+def show_failure() -> None:
+    """Say that the page failed; what happened stands in the server's log, not here."""
+    ui.page_title("Failed · dealbook")
+    with box("main", "sign-in"), box("section", "sign-in-box"):
+        draw_brand()
+        text("h1", "This page failed")
+        text("p", "Nothing was changed. Load it again; if that does not help, the server's log says what went wrong.")
         text("a", "Go to the performance page", "button button-primary", href=PERFORMANCE_PATH)

@@ -1,0 +1,76 @@
+"""What pages show when there is nothing to show, when the numbers are old, and when a part fails."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from ledger.access import SYSTEM, create_login_link, create_user
+from ledger.settings import Settings
+from ledger.store import Ledger, initialise
+from ledger.vocabulary import Role
+from tests.browser.conftest import Visitors
+from tests.support.browser import serve
+from tests.support.published_file import publish_sample
+
+pytestmark = pytest.mark.browser
+
+
+class EmptyOffice:
+    """A server over a ledger in which nobody but a manager has ever done anything."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, address: str) -> None:
+        self.settings, self.ledger, self.address = settings, ledger, address
+        with ledger.write() as session:
+            self.manager_id = create_user(session, SYSTEM, name="Mei", email="mei@example.com", role=Role.MANAGER).id
+
+    def make_link(self) -> str:
+        with self.ledger.write() as session:
+            return f"{self.address}/login?link={create_login_link(session, self.manager_id)}"
+
+
+@pytest.fixture(scope="module")
+def empty_office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmptyOffice]:
+    settings = Settings(home=tmp_path_factory.mktemp("empty") / "home")
+    ledger = initialise(settings)
+    with serve(settings.home) as address:
+        yield EmptyOffice(settings, ledger, address)
+    ledger.close()
+
+
+def test_empty_pages_say_why_and_what_to_do(visitors: Visitors, empty_office: EmptyOffice) -> None:
+    """Before the first refresh and the first deal each page explains itself and names the command that helps."""
+    page = visitors.open(empty_office.address, link=empty_office.make_link())
+    expect(page.locator(".freshness")).to_have_text("no published numbers")
+    expect(page.get_by_role("heading", name="No numbers have been published yet")).to_be_visible()
+    expect(page.locator("code", has_text="dealbook refresh")).to_be_visible()
+    page.get_by_role("link", name="Pipeline").click()
+    expect(page.get_by_role("heading", name="No deals here yet")).to_be_visible()
+    expect(page.locator("code", has_text="dealbook import")).to_be_visible()
+
+
+def test_old_numbers_are_called_old(visitors: Visitors, empty_office: EmptyOffice) -> None:
+    """When refreshes have failed for longer than allowed, the chip turns and the page says so before any figure."""
+    publish_sample(empty_office.settings.published_dir, published_at=datetime.now(UTC) - timedelta(days=3))
+    page = visitors.open(empty_office.address, link=empty_office.make_link())
+    expect(page.locator(".freshness")).to_have_attribute("data-state", "stale")
+    expect(page.locator(".notice")).to_contain_text("older than they should be")
+    expect(page.locator(".notice")).to_contain_text("3 days ago")
+    expect(page.locator('.headline[data-metric="deals_closed_won"]')).to_be_visible()
+
+
+def test_a_part_that_fails_leaves_the_rest_usable(visitors: Visitors, empty_office: EmptyOffice) -> None:
+    """A published file that cannot be read makes a plain message, not a broken page."""
+    published: Path = empty_office.settings.published_dir
+    broken = published / "marts-000000000999-broken.duckdb"
+    broken.write_bytes(b"not a database")
+    page = visitors.open(empty_office.address, link=empty_office.make_link())
+    (published / "CURRENT").write_text(broken.name)
+    page.get_by_role("button", name="30 days").click()
+    expect(page.get_by_role("heading", name="This could not be read")).to_be_visible()
+    page.get_by_role("link", name="Pipeline").click()
+    expect(page).to_have_url(re.compile("pipeline$"))
+    expect(page.get_by_role("heading", name="Pipeline")).to_be_visible()
