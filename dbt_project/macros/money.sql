@@ -17,13 +17,24 @@
     decimal(24, 4)
 {%- endmacro %}
 
+{#- A total rounded to cents. -#}
 {% macro money_total(expression) -%}
+    {{ adapter.dispatch('money_total')(expression) }}
+{%- endmacro %}
+
+{% macro default__money_total(expression) -%}
     cast({{ expression }} as {{ type_money_total() }})
 {%- endmacro %}
 
-{#- An amount times a dated rate; null where there is no rate. -#}
-{% macro convert(amount, rate) -%}
-    cast(cast({{ amount }} as {{ type_exact_total() }}) * {{ rate }} as {{ type_exact_total() }})
+{#-
+An amount in the reporting currency, at a dated rate; null where there is no rate. Amounts that are in it already are
+not multiplied by 1: that, and the rounding after it, was most of the cost of the daily series.
+-#}
+{% macro convert(amount, currency, rate) -%}
+    case
+        when {{ currency }} = {{ reporting_currency() }} then cast({{ amount }} as {{ type_exact_total() }})
+        else cast(cast({{ amount }} as {{ type_exact_total() }}) * {{ rate }} as {{ type_exact_total() }})
+    end
 {%- endmacro %}
 
 {#- dbt's type_float is 32 bits wide in DuckDB, which is too narrow for a total of microseconds or of money. -#}

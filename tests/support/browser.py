@@ -44,12 +44,27 @@ def find_chromium() -> str | None:
     return own if Path(own).exists() else None
 
 
+def run_verb(home: Path, *words: str) -> str:
+    """Run `dealbook WORDS` on the state in `home`, as its users do, and return what it printed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "dealbook", *words],
+        env=_clean_environment() | {"DEALBOOK_HOME": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("DEALBOOK_", "PYTEST_"))}
+
+
 @contextmanager
 def serve(home: Path) -> Iterator[str]:
     """Serve API and workspace of the state in `home` from another process; yields the address without a final slash."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DEALBOOK_", "PYTEST_"))}
     with subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(home)], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _SERVE, str(home)], env=_clean_environment(), stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None

@@ -72,7 +72,8 @@ final as (
         currency,
         change_date,
         coalesce(sum(signed_confirmed), 0) as confirmed_amount,
-        coalesce(sum({{ convert('signed_confirmed', 'confirmation_rate') }}), 0) as confirmed_at_confirmation_rate,
+        coalesce(sum({{ convert('signed_confirmed', 'currency', 'confirmation_rate') }}), 0)
+            as confirmed_at_confirmation_rate,
         {{ count_of('sum(case when is_unconverted then sign else 0 end)') }} as unconverted_commissions,
         coalesce(sum(signed_disputed), 0) as disputed_amount,
         {{ count_of('sum(sign * open_disputes)') }} as open_disputes

@@ -67,7 +67,7 @@ final as (
         coalesce(sum(signed_amount), 0) as amount,
         coalesce(sum(case when status = 'open' then signed_amount * effective_confidence end), 0) as weighted_amount,
         coalesce(sum(case when is_confidence_default then signed_amount end), 0) as amount_without_confidence,
-        coalesce(sum(case when is_decided then {{ convert('signed_amount', 'close_rate') }} end), 0)
+        coalesce(sum(case when is_decided then {{ convert('signed_amount', 'currency', 'close_rate') }} end), 0)
             as amount_at_close_rate,
         {{ count_of('sum(case when is_decided and amount is not null and close_rate is null then sign else 0 end)') }}
             as unconverted_deals,

@@ -58,10 +58,14 @@ converted as (
     select
         currency_snapshots.agent_id,
         currency_snapshots.snapshot_date,
-        sum({{ convert('currency_snapshots.gross_pipeline_value', 'rates.rate') }}) as gross_pipeline_value,
-        sum({{ convert('currency_snapshots.weighted_pipeline_value', 'rates.rate') }}) as weighted_pipeline_value,
-        sum({{ convert('currency_snapshots.value_without_confidence', 'rates.rate') }}) as value_without_confidence,
-        sum({{ convert('currency_snapshots.disputed_commission_amount', 'rates.rate') }}) as disputed_commission_amount,
+        sum({{ convert('currency_snapshots.gross_pipeline_value', 'currency_snapshots.currency', 'rates.rate') }})
+            as gross_pipeline_value,
+        sum({{ convert('currency_snapshots.weighted_pipeline_value', 'currency_snapshots.currency', 'rates.rate') }})
+            as weighted_pipeline_value,
+        sum({{ convert('currency_snapshots.value_without_confidence', 'currency_snapshots.currency', 'rates.rate') }})
+            as value_without_confidence,
+        sum({{ convert('currency_snapshots.disputed_commission_amount', 'currency_snapshots.currency', 'rates.rate') }})
+            as disputed_commission_amount,
         sum(case when rates.rate is null then currency_snapshots.deals_open_with_value else 0 end)
             as unconverted_count,
         sum(case when rates.rate is null then currency_snapshots.open_disputes else 0 end) as unconverted_disputes

@@ -45,7 +45,10 @@ final as (
         as_of_now.lead_source,
         as_of_now.estimated_value_amount,
         as_of_now.estimated_value_currency,
-        cast({{ convert('as_of_now.estimated_value_amount', 'rates.rate') }} as {{ type_money() }}) as value_reporting,
+        cast(
+            {{ convert('as_of_now.estimated_value_amount', 'as_of_now.estimated_value_currency', 'rates.rate') }}
+            as {{ type_money() }}
+        ) as value_reporting,
         as_of_now.confidence,
         coalesce(as_of_now.confidence, pipeline_stages.default_confidence) as effective_confidence,
         as_of_now.confidence is null as is_confidence_default,

@@ -44,21 +44,32 @@ days as (
     where deals_open > 0
 ),
 
-final as (
+totals as (
     select
         days.agent_id,
         days.stage,
         days.snapshot_date,
-        {{ count_of('sum(days.deals_open)') }} as deals_open,
-        {{ money_total('coalesce(sum(' ~ convert('days.amount', 'rates.rate') ~ '), 0)') }} as gross_pipeline_value,
-        {{ money_total('coalesce(sum(' ~ convert('days.weighted_amount', 'rates.rate') ~ '), 0)') }}
+        sum(days.deals_open) as deals_open,
+        coalesce(sum({{ convert('days.amount', 'days.currency', 'rates.rate') }}), 0) as gross_pipeline_value,
+        coalesce(sum({{ convert('days.weighted_amount', 'days.currency', 'rates.rate') }}), 0)
             as weighted_pipeline_value,
-        {{ count_of('sum(case when rates.rate is null then days.deals_open_with_value else 0 end)') }}
-            as unconverted_count,
-        {{ provenance() }}
+        sum(case when rates.rate is null then days.deals_open_with_value else 0 end) as unconverted_count
     from days
     left join rates on days.currency = rates.currency and days.snapshot_date = rates.snapshot_date
     group by days.agent_id, days.stage, days.snapshot_date
+),
+
+final as (
+    select
+        agent_id,
+        stage,
+        snapshot_date,
+        {{ count_of('deals_open') }} as deals_open,
+        {{ money_total('gross_pipeline_value') }} as gross_pipeline_value,
+        {{ money_total('weighted_pipeline_value') }} as weighted_pipeline_value,
+        {{ count_of('unconverted_count') }} as unconverted_count,
+        {{ provenance() }}
+    from totals
 )
 
 select * from final
