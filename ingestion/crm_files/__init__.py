@@ -1,0 +1,22 @@
+"""CRM exports -> ledger events, through a TOML mapping. The guide is docs/import-your-crm.md.
+
+fields     what a mapping may fill            reading      CSV and Parquet to text, line by line
+mapping    the TOML file, checked             cleaning     text to typed columns, then the contract
+agents     who is meant                       staging      where the rows of all files meet
+importing  the whole way, with its report     assembling   rows to facts, contradictions named
+"""
+
+from ingestion.crm_files.errors import FileInvalid, MappingInvalid
+from ingestion.crm_files.importing import import_files
+from ingestion.crm_files.mapping import load_mapping, shipped_mappings
+from ingestion.crm_files.report import FileReport, ImportReport
+
+__all__ = [
+    "FileInvalid",
+    "FileReport",
+    "ImportReport",
+    "MappingInvalid",
+    "import_files",
+    "load_mapping",
+    "shipped_mappings",
+]
