@@ -175,6 +175,8 @@ def _sentence(check: str, column: str | None, kind: Kind) -> str:
         return f"is not one of: {words}" + (
             "; leave it empty to mean all" if column in ("asset_type", "deal_type") else ""
         )
+    if check.startswith("greater_than("):
+        return f"is not greater than {check.removeprefix('greater_than(').removesuffix(')')}"
     if check.startswith("str_matches("):
         return f"is not of the form {check.removeprefix('str_matches(').removesuffix(')')}"
     return f"breaks the rule of {kind.table}: {check}"
