@@ -1,0 +1,25 @@
+-- Joins neither drop nor fan out: every entry about a deal is one revision, every deal one row, and so for commissions.
+with counts as (
+    select
+        'deal_revisions' as model,
+        (select count(*) from {{ ref('stg_ledger__deal_events') }}) as expected,
+        (select count(*) from {{ ref('deal_revisions') }}) as found
+    union all
+    select
+        'deals' as model,
+        (select count(distinct deal_id) from {{ ref('stg_ledger__deal_events') }}) as expected,
+        (select count(*) from {{ ref('deals') }}) as found
+    union all
+    select
+        'stage_visits' as model,
+        (select count(distinct deal_id) from {{ ref('stg_ledger__stage_events') }}) as expected,
+        (select count(distinct deal_id) from {{ ref('stage_visits') }}) as found
+    union all
+    select
+        'commissions' as model,
+        (select count(distinct commission_id) from {{ ref('stg_ledger__commission_events') }}) as expected,
+        (select count(*) from {{ ref('commissions') }}) as found
+)
+
+select * from counts
+where expected <> found
