@@ -26,7 +26,7 @@ from ledger.commission_rules import (
     draft_resolution,
     draft_status,
 )
-from ledger.deal_lists import MAX_PAGE, decode_cursor, encode_cursor
+from ledger.deal_lists import MAX_PAGE, encode_cursor, place_after
 from ledger.errors import CommissionAlreadyRecorded, DealNotFound, DisputeNotFound, UserNotFound
 from ledger.fold import Row, record_entries
 from ledger.identifiers import new_id
@@ -235,7 +235,7 @@ def list_commissions(
     if wanted.status is not None:
         query = query.where(Commission.status == wanted.status)
     if cursor:
-        query = query.where(tuple_(Commission.updated_at, Commission.id) < tuple_(*decode_cursor(cursor)))
+        query = query.where(tuple_(Commission.updated_at, Commission.id) < place_after(cursor))
     rows = session.scalars(query.order_by(Commission.updated_at.desc(), Commission.id.desc()).limit(limit + 1)).all()
     if len(rows) <= limit:
         return rows, None

@@ -7,13 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import Select, Tuple, and_, exists, func, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ledger.access import get_deal
 from ledger.actors import Actor
 from ledger.checks import CENT
-from ledger.columns import format_time, parse_time
+from ledger.columns import UtcDateTime, format_time, parse_time
 from ledger.errors import CursorInvalid, Invalid
 from ledger.fold import COMMITTED
 from ledger.log.chain import now_utc
@@ -63,6 +63,12 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         raise CursorInvalid("This cursor was not made by this list. Begin again without one.", "cursor") from None
 
 
+def place_after(cursor: str) -> Tuple:
+    """Return the place of a cursor, to compare (time, id) with; an untyped time would be written as other text."""
+    moment, row_id = decode_cursor(cursor)
+    return tuple_(literal(moment, UtcDateTime()), literal(row_id))
+
+
 def scope_to_actor(query: AnySelect, actor: Actor) -> AnySelect:
     """Narrow a query of deals to what `actor` may see: agents see their own."""
     if actor.kind == "user" and actor.role is Role.AGENT:
@@ -83,7 +89,7 @@ def list_deals(
     query = _apply_filter(scope_to_actor(select(AgentDeal), actor), wanted)
     if cursor:
         place = tuple_(column, AgentDeal.id)
-        after = tuple_(*decode_cursor(cursor))
+        after = place_after(cursor)
         query = query.where(place < after if is_descending else place > after)
     order = (column.desc(), AgentDeal.id.desc()) if is_descending else (column, AgentDeal.id)
     rows = session.scalars(query.order_by(*order).limit(limit + 1)).all()
