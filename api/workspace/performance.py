@@ -141,7 +141,8 @@ class _Page:
             window_end = min(question.as_of or newest, newest)
             window = Window(last=window_end, first=question.period.first_day(window_end), period=question.period)
             team = [row for row in summaries.list_day(marts, window.last) if row.agent_id in visible]
-            agent = _choose(agents, team, question.agent_id or actor.id)
+            own = actor.id if any(row.agent_id == actor.id and tables.has_worked(row) for row in team) else ""
+            agent = _choose(agents, team, question.agent_id or own)
             if agent is None:
                 return None
             return Reading(
@@ -223,7 +224,7 @@ def _choose(agents: list[Agent], team: list[Snapshot], wanted: str) -> Agent | N
     for agent in agents:
         if agent.agent_id == wanted:
             return agent
-    best = max(team, key=lambda row: (row.deals_closed_won, row.won_value), default=None)
+    best = max(team, key=lambda row: (row.deals_closed_won, row.won_value, row.deals_open), default=None)
     return Agent(best.agent_id, best.agent_name) if best else None
 
 

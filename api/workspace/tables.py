@@ -32,11 +32,22 @@ class TeamRow:
         return self.won / self.closed if self.closed else None
 
 
+def has_worked(row: Snapshot) -> bool:
+    """Whether the person ever had a deal or a confirmed commission up to that day."""
+    deals = row.deals_open + row.deals_closed_won + row.deals_closed_lost + row.deals_cancelled
+    return bool(deals or row.confirmed_commission_amount)
+
+
 def compare_team(end: Sequence[Snapshot], start: Sequence[Snapshot]) -> list[TeamRow]:
-    """Return what each agent did between two days: cumulative figures at `end` less those at `start`."""
+    """Return what each agent did between two days: cumulative figures at `end` less those at `start`.
+
+    People who never had a deal are left out: managers and newcomers have figures too, all of them zero.
+    """
     before = {row.agent_id: row for row in start}
     rows = []
     for now in end:
+        if not has_worked(now):
+            continue
         then = before.get(now.agent_id)
         rows.append(
             TeamRow(

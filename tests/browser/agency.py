@@ -53,7 +53,7 @@ class Agency:
     manager_token: str
 
 
-def found_agency(ledger: Ledger, *, deals_per_agent: int = 40, now: datetime | None = None) -> Agency:
+def found_agency(ledger: Ledger, *, deals_per_agent: int = 50, now: datetime | None = None) -> Agency:
     """Write the agency's history up to `now`; the same calls give the same history but for the clock."""
     rng = random.Random(20)
     now = now or datetime.now(UTC)

@@ -10,9 +10,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from ledger.access import create_login_link
 from ledger.settings import Settings
 from ledger.store import Ledger, initialise
-from orchestration.refresh import refresh
 from tests.browser.agency import Agency, found_agency
-from tests.support.browser import CHROMIUM_ARGUMENTS, Watcher, find_chromium, serve
+from tests.support.browser import CHROMIUM_ARGUMENTS, Watcher, find_chromium, run_verb, serve
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     settings = Settings(home=tmp_path_factory.mktemp("agency") / "home")
     ledger = initialise(settings)
     agency = found_agency(ledger)
-    report = refresh(settings)
-    assert report.outcome == "published", report.render()
+    run_verb(settings.home, "refresh")
     with serve(settings.home) as address:
         yield Office(agency, ledger, settings, address)
     ledger.close()

@@ -36,8 +36,16 @@ def expect_figures(page: Page, summary: dict[str, Any]) -> None:
                 expect(tile.locator(".headline-value")).to_have_text(f"{value:,}")
 
 
-@pytest.mark.parametrize("name", ["Anna Lim", "Hendrik van der Berg-Østergaard"])
-@pytest.mark.parametrize("period", ["30d", "90d", "365d", "as_of"])
+@pytest.mark.parametrize(
+    ("name", "period"),
+    [
+        ("Anna Lim", "30d"),
+        ("Anna Lim", "90d"),
+        ("Anna Lim", "as_of"),
+        ("Hendrik van der Berg-Østergaard", "365d"),
+        ("Goh Kai Xiang", "as_of"),
+    ],
+)
 def test_the_figures_are_those_of_rest(manager_page: Page, office: Office, name: str, period: str) -> None:
     """Page and REST read the same published file by the same functions, so they agree to the digit."""
     agent_id = office.agency.agents[name]

@@ -1,0 +1,108 @@
+"""Both pages on every kind of screen: they fit, they can be read, they can be worked without a mouse."""
+
+import os
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Office, Visitors
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENS = {"phone": (390, 844), "laptop": (1280, 800), "desktop": (1920, 1080)}
+PATHS = {"pipeline": "/agents/performance/pipeline", "performance": "/agents/performance?period=365d"}
+
+
+def measure(page: Page, name: str) -> list[str]:
+    """Run one of the functions of `page_measures.js` in the page."""
+    source = (Path(__file__).parent / "page_measures.js").read_text(encoding="utf-8")
+    found: list[str] = page.evaluate(f"() => {{ {source} return {name}(); }}")
+    return found
+
+
+def open_page(page: Page, office: Office, name: str) -> None:
+    """Open a page and wait until it has drawn its content."""
+    page.goto(office.address + PATHS[name])
+    expect(page.locator(".deal" if name == "pipeline" else ".chart svg").first).to_be_visible()
+
+
+@pytest.mark.parametrize(("screen", "scheme"), list(product(SCREENS, ("light", "dark"))))
+def test_pages_fit_their_screen(
+    visitors: Visitors, office: Office, screenshots: Path, screen: str, scheme: str
+) -> None:
+    """No page is wider than its screen, nothing is cut off outside a region that scrolls, and all of it is loopback."""
+    width, height = SCREENS[screen]
+    link = office.make_link(office.agency.manager_id)
+    page = visitors.open(office.address, link=link, width=width, height=height, scheme=scheme)
+    for name in PATHS:
+        open_page(page, office, name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert measure(page, "listCutOff") == []
+        is_long = name == "performance"
+        page.screenshot(path=screenshots / f"{name}-{screen}-{scheme}.png", full_page=is_long, animations="disabled")
+
+
+def test_text_has_enough_contrast(visitors: Visitors, office: Office) -> None:
+    """Every visible text on both pages, light and dark, has the contrast that WCAG AA asks: 4.5, or 3 where large."""
+    weak: list[str] = []
+    for scheme, name in product(("light", "dark"), PATHS):
+        page = visitors.open(office.address, link=office.make_link(office.agency.manager_id), scheme=scheme)
+        open_page(page, office, name)
+        weak += [f"{scheme} {name} {found}" for found in measure(page, "listWeakContrast")]
+    assert weak == []
+
+
+def test_the_keyboard_reaches_everything(manager_page: Page, office: Office) -> None:
+    """Tab goes through skip link, navigation, appearance, account and controls in this order, each visibly focused."""
+    page = manager_page
+    open_page(page, office, "performance")
+    order = []
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        order.append(page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent.trim()"))
+        ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        is_field = page.evaluate("document.activeElement.tagName === 'INPUT'")
+        assert is_field or ring != "none", f"{order[-1]} takes the focus without showing it"
+    wanted = ["Skip to the page", "dealbook", "Pipeline", "Performance", "Appearance", "Account of Mei Tan", "Agent"]
+    wanted += ["30 days", "90 days", "365 days", "To date"]
+    positions = [next(i for i, name in enumerate(order) if name.startswith(want)) for want in wanted]
+    assert positions == sorted(positions), order
+
+
+def test_the_appearance_is_remembered(visitors: Visitors, office: Office) -> None:
+    """The system's choice holds until one is made; a choice outlives the page and is there before anything is drawn."""
+    link = office.make_link(office.agency.manager_id)
+    page = visitors.open(office.address, link=link, scheme="dark")
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-theme", "dark")
+    button = page.locator("#theme-button")
+    button.click()
+    expect(root).to_have_attribute("data-theme", "light")
+    expect(button).to_have_attribute("aria-label", re.compile("light. Switch to dark"))
+    page.goto(office.address + PATHS["pipeline"], wait_until="commit")
+    expect(root).to_have_attribute("data-theme", "light")
+    expect(page.locator("body")).to_have_class(re.compile("body--light"))
+    page.locator("#theme-button").click()
+    expect(page.locator("body")).to_have_class(re.compile("body--dark"))
+    page.locator("#theme-button").click()
+    page.emulate_media(color_scheme="light")
+    expect(root).to_have_attribute("data-theme", "light")
+
+
+@pytest.mark.skipif(
+    os.environ.get("DEALBOOK_WRITE_SCREENSHOTS") != "1", reason="writes docs/images: only by `make screenshots`"
+)
+@pytest.mark.parametrize("name", PATHS)
+def test_screenshots_for_the_guides(visitors: Visitors, office: Office, name: str) -> None:
+    """Writes the pictures that the README shows."""
+    page = visitors.open(
+        office.address, link=office.make_link(office.agency.manager_id), width=1440, height=900, scheme="light"
+    )
+    open_page(page, office, name)
+    folder = ROOT / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{name}.png", animations="disabled")
