@@ -33,7 +33,7 @@ from ledger.bulk import finish_import, record_rejects, start_import
 from ledger.settings import get_settings
 from ledger.store import Ledger
 
-BATCH_DEALS = 2_000
+BATCH_DEALS = 1_000
 Progress = Callable[[str, int, int], None]
 
 

@@ -86,8 +86,8 @@ class ImportReport:
                 lines.append(f"{name}: {file.blank_lines:,} blank lines, which are no rows.")
         rejects = [Path(file.rejects_file) for file in self.files if file.rejects_file]
         if rejects:
-            shown = rejects[0] if len(rejects) == 1 else rejects[0].with_name(f"{self.import_id}-*.csv")
-            lines.append(f"Rejected rows, with lines and reasons: {shown}")
+            where = rejects[0] if len(rejects) == 1 else rejects[0].with_name(f"{self.import_id}-*.csv")
+            lines.append(f"Rejected rows, with lines and reasons: {where}")
         if self.agents_created:
             shown = ", ".join(self.agents_created[:5]) + (", …" if len(self.agents_created) > 5 else "")
             lines.append(f"{len(self.agents_created):,} people were unknown and have been added: {shown}")

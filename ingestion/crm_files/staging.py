@@ -17,6 +17,9 @@ import polars as pl
 from ingestion.crm_files.fields import Section
 
 MEMORY_LIMIT = "1GB"
+WAITING_ROWS = 2_000
+_REJECTS = {"file": pl.Int32, "line": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
+_REJECTED_DEALS = {"id": pl.String, "file": pl.Int32, "line": pl.Int64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Staging:
         # Ids of deals whose row was turned away: what hangs on them is turned away with that as the reason.
         self._db.execute("CREATE TABLE rejected_deals (id VARCHAR, file INTEGER, line BIGINT)")
         self._sections: set[Section] = set()
+        self._rejects: list[tuple[int, int, str | None, str | None, str]] = []
+        self._rejected_deals: list[tuple[str, int, int]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -70,22 +75,27 @@ class Staging:
 
     def reject(self, rejects: Iterable[Reject]) -> None:
         """Turn rows away."""
-        rows = [(each.file, each.line, each.column, each.value, each.reason) for each in rejects]
-        if rows:
-            frame = pl.DataFrame(rows, schema=["file", "line", "column", "value", "reason"], orient="row").cast(
-                {"column": pl.String, "value": pl.String}
-            )
-            self._db.register("batch", frame)
-            self._db.execute("INSERT INTO rejects SELECT * FROM batch")
-            self._db.unregister("batch")
+        self._rejects += [(each.file, each.line, each.column, each.value, each.reason) for each in rejects]
+        if len(self._rejects) >= WAITING_ROWS:
+            self._flush()
 
     def remember_rejected_deals(self, deals: Iterable[tuple[str, int, int]]) -> None:
         """Keep id, file and line of deals whose row was turned away."""
-        rows = list(deals)
-        if rows:
-            self._db.register("batch", pl.DataFrame(rows, schema=["id", "file", "line"], orient="row"))
-            self._db.execute("INSERT INTO rejected_deals SELECT * FROM batch")
-            self._db.unregister("batch")
+        self._rejected_deals += deals
+        if len(self._rejected_deals) >= WAITING_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits: DuckDB likes many rows at once."""
+        for table, rows, schema in (
+            ("rejects", self._rejects, _REJECTS),
+            ("rejected_deals", self._rejected_deals, _REJECTED_DEALS),
+        ):
+            if rows:
+                self._db.register("batch", pl.DataFrame(rows, schema=schema, orient="row"))
+                self._db.execute(f"INSERT INTO {table} SELECT * FROM batch")  # noqa: S608
+                self._db.unregister("batch")
+                rows.clear()
 
     def order(self) -> None:
         """After the last `add`: number the deals in the order of the files and lay their histories beside them."""
@@ -190,6 +200,7 @@ class Staging:
 
     def rejects(self, file: int | None = None) -> Iterator[Reject]:
         """Yield rejects by file and line."""
+        self._flush()
         where = "" if file is None else f"WHERE file = {file:d}"
         rows = self._db.cursor().execute(f"SELECT * FROM rejects {where} ORDER BY file, line")  # noqa: S608
         while batch := rows.fetchmany(5000):
@@ -198,6 +209,7 @@ class Staging:
 
     def count_rejects(self) -> dict[int, int]:
         """Return how many lines of each file were turned away."""
+        self._flush()
         rows = self._db.execute("SELECT file, count(DISTINCT line) FROM rejects GROUP BY file").fetchall()
         return {int(file): int(count) for file, count in rows}
 
@@ -215,6 +227,7 @@ class Staging:
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def _batches(self, query: str, size: int) -> Iterator[list[dict[str, Any]]]:
+        self._flush()
         result = self._db.cursor().execute(query)  # a cursor of its own: others write between two batches
         names = [column[0] for column in result.description]
         while rows := result.fetchmany(size):
