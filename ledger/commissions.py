@@ -27,7 +27,7 @@ from ledger.commission_rules import (
     draft_status,
 )
 from ledger.deal_lists import MAX_PAGE, encode_cursor, place_after
-from ledger.errors import CommissionAlreadyRecorded, DealNotFound, DisputeNotFound, UserNotFound
+from ledger.errors import CommissionAlreadyRecorded, CommissionNotFound, DealNotFound, DisputeNotFound, UserNotFound
 from ledger.fold import Row, record_entries
 from ledger.identifiers import new_id
 from ledger.log.chain import now_utc
@@ -189,7 +189,10 @@ def resolve_dispute(
     dispute = session.get(CommissionDispute, dispute_id)
     if dispute is None:
         raise DisputeNotFound(dispute_id)
-    commission = get_commission(session, actor, dispute.commission_id, Action.SETTLE_COMMISSION)
+    try:
+        commission = get_commission(session, actor, dispute.commission_id, Action.SETTLE_COMMISSION)
+    except CommissionNotFound:
+        raise DisputeNotFound(dispute_id) from None  # a hidden dispute looks like one that does not exist
     draft = draft_resolution(
         columns_of(dispute),
         columns_of(commission),

@@ -42,7 +42,7 @@ def test_any_amount_of_sixteen_digits_is_kept(amount: Decimal) -> None:
 def test_a_percentage_is_not_taken_for_a_share() -> None:
     with pytest.raises(AmountInvalid, match=r"2\.5 % is 0\.025"):
         check_rate(Decimal("2.5"), "commission_rate")
-    with pytest.raises(AmountInvalid, match="60 % is 0.6"):
+    with pytest.raises(AmountInvalid, match=r"60 % is 0\.6"):
         check_confidence(60)
 
 

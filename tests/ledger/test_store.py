@@ -126,7 +126,10 @@ def test_an_error_leaves_nothing_behind(ledger: Ledger, staff: Staff) -> None:
 
 
 def test_two_processes_may_initialise_at_once(tmp_path: Path) -> None:
-    program = f"from ledger.settings import Settings; from ledger.store import initialise\ninitialise(Settings(home={str(tmp_path)!r})).close()"
+    program = (
+        "from ledger.settings import Settings; from ledger.store import initialise\n"
+        f"initialise(Settings(home={str(tmp_path)!r})).close()"
+    )
     root = Path(__file__).parents[2]
     starts = [subprocess.Popen([sys.executable, "-c", program], cwd=root, env=dict(os.environ)) for _ in range(3)]
     assert [start.wait() for start in starts] == [0, 0, 0]
