@@ -6,12 +6,11 @@ manifest names them all.
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from ingestion.landing import log_size
+from ingestion.log_position import log_size
 from ingestion.publishing import current_publication
-from ingestion.warehouse import open_warehouse
+from ingestion.reference_files import reference_digest
 from ledger.settings import Settings
 from ledger.store import Ledger
 from orchestration.definition_version import definition_version
@@ -64,7 +63,7 @@ def find_news(settings: Settings, as_of_date: date) -> News:
         definition_version=definition_version(settings.dbt_project_dir),
         business_timezone=settings.business_timezone,
         reporting_currency=settings.reporting_currency,
-        references=digest_references(settings),
+        references=reference_digest(settings.warehouse_path),
     )
     publication = current_publication(settings.published_dir)
     if publication is None:
@@ -82,14 +81,3 @@ def find_news(settings: Settings, as_of_date: date) -> News:
     if not publication.is_newest:
         reasons = (*reasons, "readers were rolled back to an older publication")
     return News(inputs, reasons, publication)
-
-
-def digest_references(settings: Settings) -> str:
-    """Return a digest of the reference files that the warehouse holds."""
-    if not settings.warehouse_path.exists():
-        return ""
-    with open_warehouse(settings.warehouse_path) as warehouse:
-        rows = warehouse.execute(
-            "SELECT file_sha256, count(*), max(loaded_at) FROM raw.reference_files GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-    return sha256(repr(rows).encode()).hexdigest() if rows else ""

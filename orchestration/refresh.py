@@ -93,12 +93,24 @@ def dbt_variables(settings: Settings, as_of: date | None = None) -> dict[str, An
 
 def _run_job(settings: Settings, news: News, day: date, full: bool, say: OnProgress, started: float) -> RefreshReport:
     """Run the whole chain in this process."""
+    from orchestration.dbt_in_process import DbtFailed
     from orchestration.definitions import build_definitions
     from orchestration.instance import open_instance
     from orchestration.resources import Tally, build_refresh_run_resource
 
     tally = Tally(on_progress=say)
-    job = build_definitions(settings, refresh_run=build_refresh_run_resource(settings, tally)).resolve_job_def("hourly")
+    resource = build_refresh_run_resource(settings, tally)
+    try:
+        job = build_definitions(settings, refresh_run=resource).resolve_job_def("hourly")
+    except DbtFailed as failure:  # the project cannot be read, so there is no graph to run
+        return RefreshReport(
+            outcome="failed",
+            log_size=news.inputs.log_size,
+            as_of_date=day,
+            publication=_name(news.publication),
+            seconds={"total": time.monotonic() - started},
+            error=f"{failure} Mend the dbt project, then refresh again.",
+        )
     loaded = time.monotonic()
     run_config = {
         "resources": {"refresh_run": {"config": {"full": full, "verify_all": full, "as_of_date": day.isoformat()}}},

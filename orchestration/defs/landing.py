@@ -84,11 +84,13 @@ def build_raw_assets() -> dg.AssetsDefinition:
     def land_log(context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[Any]:
         from ingestion.errors import ContractBroken
         from ingestion.landing import land_new_entries
+        from ingestion.reference_files import restore_reference_files
         from ledger.store import Ledger
 
         settings, tally = refresh_run.settings, refresh_run.tally
         remove_build_stamp(settings)
         started = time.monotonic()
+        restore_reference_files(settings.warehouse_path, settings.rejects_dir)  # where the warehouse is new
         ledger = Ledger.open(settings=settings)
         try:
             report = land_new_entries(

@@ -67,13 +67,13 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
     )
     def dbt_build(context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[Any]:
         from ingestion.landing import read_watermark
+        from ingestion.reference_files import reference_digest
         from orchestration.dbt_in_process import DBT_VERSION, parse_project, run_dbt
-        from orchestration.freshness import digest_references
 
         settings, tally = refresh_run.settings, refresh_run.tally
         remove_build_stamp(settings)
         tally.log_size = read_watermark(settings.warehouse_path)
-        references = digest_references(settings)
+        references = reference_digest(settings.warehouse_path)
 
         selection, is_whole = _selection(context, manifest, translator)
         command = ["build", "--exclude", _UNIT_TESTS, *selection]
