@@ -68,7 +68,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 @pytest.fixture
 def office(template: Template) -> Iterator[Office]:
-    """An office with the small dbt project, refreshed once as of `DAY`; its path stays the same, as dbt remembers it."""
+    """An office with the small dbt project, refreshed once as of `DAY`, at one path for all tests: dbt remembers it."""
     shutil.copytree(template.kept, template.home)
     settings = SettingsWithProject(home=template.home)
     ledger = Ledger.open(settings=settings)
