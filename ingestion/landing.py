@@ -18,9 +18,10 @@ import polars as pl
 from sqlalchemy import text
 
 from ingestion.contracts import LOG_TABLES, create_table
+from ingestion.entry_columns import WAREHOUSED
 from ingestion.errors import ContractBroken, LogRewound, WarehouseBusy
 from ingestion.log_position import entry_hash, log_size
-from ingestion.log_reader import WAREHOUSED, Batch, read_batches
+from ingestion.log_reader import Batch, read_batches
 from ingestion.reference_files import restore_reference_files
 from ingestion.warehouse import WAIT_SECONDS, open_warehouse
 from ledger.store import Ledger

@@ -5,22 +5,26 @@ type that its row says. A batch is in memory at a time, and no read transaction 
 What a fact means is not decided here: a column holds what the entry set, and null where it set nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
-from typing import Any, Generic, TypeVar, cast
+from typing import Any
 
 import msgspec
 import polars as pl
-from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import astuple
-from sqlalchemy import text
 
 from ingestion.contracts import LOG_TABLES, polars_schema
+from ingestion.entry_columns import FACT_FAMILIES, WAREHOUSED, Entry, Header
 from ingestion.errors import LogBroken
 from ledger.store import Ledger
 
+__all__ = ["WAREHOUSED", "Batch", "read_batches", "read_frames"]
+
 LEAF_PREFIX = b"\x00"  # RFC 6962: tells a leaf from an interior node
+CHAIN_PREFIX = "deal:"
+ENTRIES_AT_ONCE = 5_000  # few enough that their Python objects stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -37,267 +41,10 @@ class Batch:
     frames: dict[str, pl.DataFrame]
 
 
-# --- the parts of an entry that are landed ----------------------------------------------------------------------------
-
-Text = str | None | UnsetType
-Flag = bool | None | UnsetType
-
-
-class _Named(Struct):
-    id: str
-
-
-# The fields of these follow the order of the columns in the raw tables.
-class _DealColumns(Struct):
-    agent_id: Text = UNSET
-    asset_type: Text = UNSET
-    deal_type: Text = UNSET
-    status: Text = UNSET
-    lead_source: Text = UNSET
-    estimated_value_amount: Text = UNSET
-    estimated_value_currency: Text = UNSET
-    expected_close_date: Text = UNSET
-    actual_close_date: Text = UNSET
-    confidence: Text = UNSET
-    external_ref: Text = UNSET
-    project_id: Text = UNSET
-    property_id: Text = UNSET
-
-
-class _CommissionColumns(Struct):
-    agent_id: Text = UNSET
-    commission_type: Text = UNSET
-    basis_amount: Text = UNSET
-    basis_currency: Text = UNSET
-    commission_rate: Text = UNSET
-    commission_amount: Text = UNSET
-
-
-class _NewCommissionColumns(_CommissionColumns):
-    status: Text = UNSET
-
-
-class _AdjustmentColumns(Struct):
-    adjustment_type: str
-    amount: str
-    currency: str
-
-
-class _DisputeColumns(Struct):
-    amount: str
-    currency: str
-    hold: bool
-
-
-class _PersonColumns(Struct):
-    name: Text = UNSET
-    email: Text = UNSET
-    role: Text = UNSET
-    active: Flag = UNSET
-
-
-class _StageEvent(Struct):
-    id: str
-    to: str
-    source: str | None = msgspec.field(name="from", default=None)
-
-
-class _Deal(Struct):
-    set: _DealColumns = msgspec.field(default_factory=_DealColumns)
-
-
-class _StagedDeal(Struct):
-    stage_event: _StageEvent
-    set: _DealColumns = msgspec.field(default_factory=_DealColumns)
-
-
-class _NewCommission(Struct):
-    set: _NewCommissionColumns
-
-
-class _Commission(Struct):
-    set: _CommissionColumns = msgspec.field(default_factory=_CommissionColumns)
-    source: str | None = msgspec.field(name="from", default=None)
-    to: str | None = None
-
-
-class _Adjustment(Struct):
-    commission_id: str
-    set: _AdjustmentColumns
-
-
-class _OpenedDispute(Struct):
-    commission_id: str
-    set: _DisputeColumns
-    source: str = msgspec.field(name="from")
-
-
-class _ResolvedDispute(Struct):
-    commission_id: str
-    outcome: str
-    to: str
-
-
-class _Person(Struct):
-    set: _PersonColumns
-
-
-Data = TypeVar("Data")
-
-
-class _Entry(Struct, Generic[Data]):
-    type: str
-    chain: str
-    at: str
-    effective_at: str
-    actor: _Named
-    subject: _Named
-    data: Data
-
-    @property
-    def deal_id(self) -> str:
-        if not self.chain.startswith("deal:"):
-            raise ValueError(f"{self.type} stands in chain {self.chain!r}, not in a deal's")
-        return self.chain[5:]
-
-    @property
-    def provenance(self) -> tuple[str, str, str]:
-        return self.actor.id, self.at, self.effective_at
-
-
-class _Header(Struct):
-    type: str
-
-
-# --- entry -> rows ----------------------------------------------------------------------------------------------------
-
-Row = tuple[Any, ...]
-Rows = dict[str, list[Row]]
-
-
-def _sparse(columns: Struct) -> Row:
-    """Return the values with null for what was not set, and then the names of those set to null, or null."""
-    values = astuple(columns)
-    cleared = None
-    if None in values:
-        cleared = ",".join(name for name, value in zip(columns.__struct_fields__, values, strict=True) if value is None)
-    return (*[None if value is UNSET else value for value in values], cleared)
-
-
-def _add_deal(rows: Rows, n: int, entry: _Entry[_Deal]) -> None:
-    rows["deal_events"].append((n, entry.deal_id, entry.type, *_sparse(entry.data.set), *entry.provenance))
-
-
-def _add_staged_deal(rows: Rows, n: int, entry: _Entry[_StagedDeal]) -> None:
-    deal_id, provenance, event = entry.deal_id, entry.provenance, entry.data.stage_event
-    rows["deal_events"].append((n, deal_id, entry.type, *_sparse(entry.data.set), *provenance))
-    rows["stage_events"].append((n, deal_id, event.id, entry.type, event.source, event.to, *provenance))
-
-
-def _add_new_commission(rows: Rows, n: int, entry: _Entry[_NewCommission]) -> None:
-    *values, status, cleared = _sparse(entry.data.set)
-    rows["commission_events"].append(
-        (n, entry.subject.id, entry.deal_id, entry.type, *values, None, status, cleared, *entry.provenance)
-    )
-
-
-def _add_commission(rows: Rows, n: int, entry: _Entry[_Commission]) -> None:
-    *values, cleared = _sparse(entry.data.set)
-    moved = entry.data.source, entry.data.to
-    rows["commission_events"].append(
-        (n, entry.subject.id, entry.deal_id, entry.type, *values, *moved, cleared, *entry.provenance)
-    )
-
-
-def _add_adjustment(rows: Rows, n: int, entry: _Entry[_Adjustment]) -> None:
-    data = entry.data
-    rows["adjustments"].append(
-        (n, entry.subject.id, data.commission_id, entry.deal_id, *astuple(data.set), *entry.provenance)
-    )
-
-
-def _move_disputed(rows: Rows, n: int, entry: _Entry[Any], source: str, to: str) -> None:
-    """A dispute moves its commission too, so that a commission's statuses are found in one table."""
-    unset = (None,) * len(_CommissionColumns.__struct_fields__)
-    rows["commission_events"].append(
-        (n, entry.data.commission_id, entry.deal_id, entry.type, *unset, source, to, None, *entry.provenance)
-    )
-
-
-def _dispute(entry: _Entry[Any]) -> tuple[str, str, str, str]:
-    return entry.subject.id, entry.data.commission_id, entry.deal_id, entry.type
-
-
-def _add_opened_dispute(rows: Rows, n: int, entry: _Entry[_OpenedDispute]) -> None:
-    data = entry.data
-    rows["disputes"].append(
-        (n, *_dispute(entry), *astuple(data.set), None, "disputed", *entry.provenance),
-    )
-    _move_disputed(rows, n, entry, data.source, "disputed")
-
-
-def _add_resolved_dispute(rows: Rows, n: int, entry: _Entry[_ResolvedDispute]) -> None:
-    data = entry.data
-    rows["disputes"].append(
-        (n, *_dispute(entry), None, None, None, data.outcome, data.to, *entry.provenance),
-    )
-    _move_disputed(rows, n, entry, "disputed", data.to)
-
-
-def _add_person(rows: Rows, n: int, entry: _Entry[_Person]) -> None:
-    rows["people"].append((n, entry.subject.id, entry.type, *_sparse(entry.data.set), *entry.provenance))
-
-
-@dataclass(frozen=True)
-class Landing:
-    """How entries of a type are landed: the raw tables that get a row each, what to decode, what to add."""
-
-    tables: tuple[str, ...]
-    decode: Callable[[bytes], Any]
-    add: Callable[[Rows, int, Any], None]
-
-
-def _landing(*tables: str, entry: Any, add: Callable[[Rows, int, Any], None]) -> Landing:
-    return Landing(tables, msgspec.json.Decoder(entry).decode, add)
-
-
-_DEAL = _landing("deal_events", entry=_Entry[_Deal], add=_add_deal)
-_STAGED_DEAL = _landing("deal_events", "stage_events", entry=_Entry[_StagedDeal], add=_add_staged_deal)
-_COMMISSION = _landing("commission_events", entry=_Entry[_Commission], add=_add_commission)
-_PERSON = _landing("people", entry=_Entry[_Person], add=_add_person)
-
-WAREHOUSED: dict[str, Landing] = {
-    "deal.opened": _STAGED_DEAL,
-    "deal.changed": _DEAL,
-    "deal.stage_changed": _STAGED_DEAL,
-    "deal.reopened": _STAGED_DEAL,
-    "deal.cancelled": _DEAL,
-    "deal.assigned": _DEAL,
-    "commission.recorded": _landing("commission_events", entry=_Entry[_NewCommission], add=_add_new_commission),
-    "commission.changed": _COMMISSION,
-    "commission.status_changed": _COMMISSION,
-    "commission.adjusted": _landing("adjustments", entry=_Entry[_Adjustment], add=_add_adjustment),
-    "dispute.opened": _landing("disputes", "commission_events", entry=_Entry[_OpenedDispute], add=_add_opened_dispute),
-    "dispute.resolved": _landing(
-        "disputes", "commission_events", entry=_Entry[_ResolvedDispute], add=_add_resolved_dispute
-    ),
-    "user.recorded": _PERSON,
-    "user.changed": _PERSON,
-}
-# In these families every type is a fact that numbers rest on: one that is not known here must not pass unseen.
-FACT_FAMILIES = {name.partition(".")[0] for name in WAREHOUSED}
-_HEADER = msgspec.json.Decoder(_Header)
-
-
-# --- the log -> frames ------------------------------------------------------------------------------------------------
-
-_ENTRIES = text("SELECT n, type, hash, body FROM audit_logs WHERE n >= :from_n AND n < :to_n ORDER BY n")
-
-
 def read_batches(ledger: Ledger, from_n: int, to_n: int, batch_size: int) -> Iterator[Batch]:
     """Yield the entries `from_n` up to and without `to_n` in batches of at most `batch_size` entries.
 
-    Raises LogBroken at the first entry that is missing, does not give its hash, or cannot be read.
+    Raises LogBroken at an entry that is missing, does not give its hash, or cannot be read.
     """
     for start in range(from_n, to_n, batch_size):
         yield _read_batch(ledger, start, min(start + batch_size, to_n))
@@ -308,59 +55,119 @@ def read_frames(ledger: Ledger, from_n: int, to_n: int) -> dict[str, pl.DataFram
     return _read_batch(ledger, from_n, to_n).frames
 
 
+@dataclass
+class _Bodies:
+    """The entries of one type: their leaf indexes and bodies."""
+
+    n: list[int]
+    bodies: list[bytes]
+
+
 def _read_batch(ledger: Ledger, from_n: int, to_n: int) -> Batch:
-    rows: Rows = {table: [] for table in LOG_TABLES}
+    parts: dict[str, list[pl.DataFrame]] = {table: [] for table in LOG_TABLES}
     not_warehoused = 0
-    expected, last_hash = from_n, b""
-    with ledger.read() as session:
-        entries = cast(
-            Iterable[tuple[int, str, bytes, bytes]], session.execute(_ENTRIES, {"from_n": from_n, "to_n": to_n})
-        )
-        for n, type_, stored_hash, body in entries:
-            if n != expected:
-                raise LogBroken(expected, f"missing; the next one found is n={n}")
-            last_hash = sha256(LEAF_PREFIX + body).digest() if isinstance(body, bytes) else b""
-            if last_hash != stored_hash:  # an edit may leave text where bytes were
-                raise LogBroken(n, "its bytes do not give its hash")
-            expected += 1
+    last_hash = ""
+    for by_type, last_hash in _read_proved(ledger, from_n, to_n):  # noqa: B007 (the last one is wanted)
+        for type_, found in by_type.items():
             landing = WAREHOUSED.get(type_)
-            try:
-                if landing is None:
-                    _refuse_unknown(type_)
-                    _check_type(type_, _HEADER.decode(body).type)
-                    not_warehoused += 1
-                else:
-                    entry = landing.decode(body)
-                    _check_type(type_, entry.type)
-                    landing.add(rows, n, entry)
-            except (ValueError, msgspec.MsgspecError) as fault:
-                raise LogBroken(n, str(fault)) from fault
+            if landing is None:
+                _check_not_a_fact(type_, found)
+                not_warehoused += len(found.n)
+                continue
+            entries = _decode(landing.entry, type_, found)
+            shared = _shared_columns(type_, found.n, entries)
+            for table, fill in landing.fills.items():
+                parts[table].append(_typed_frame(table, {**shared, **fill(entries)}))
+    frames = {table: pl.concat(frames).sort("n") for table, frames in parts.items() if frames}
+    return Batch(from_n, to_n, last_hash, not_warehoused, frames)
+
+
+def _read_proved(ledger: Ledger, from_n: int, to_n: int) -> Iterator[tuple[dict[str, _Bodies], str]]:
+    """Yield the bodies by stored type, some entries at a time, with the hex hash of the last; all of them proved."""
+    expected = from_n
+    with ledger.read() as session:
+        # The driver's own cursor: SQLAlchemy's rows would take as long again as reading them.
+        cursor = session.connection().connection.cursor()
+        cursor.execute(
+            f"SELECT n, type, hash, body FROM audit_logs WHERE n >= {from_n:d} AND n < {to_n:d} ORDER BY n"  # noqa: S608
+        )
+        while rows := cursor.fetchmany(ENTRIES_AT_ONCE):
+            by_type: defaultdict[str, _Bodies] = defaultdict(lambda: _Bodies([], []))
+            leaf = b""
+            for n, type_, stored_hash, body in rows:
+                if n != expected:
+                    raise LogBroken(expected, f"missing; the next one found is n={n}")
+                leaf = sha256(LEAF_PREFIX + body).digest() if isinstance(body, bytes) else b""
+                if leaf != stored_hash:  # an edit may even leave text where bytes were
+                    raise LogBroken(n, "its bytes do not give its hash")
+                found = by_type[type_]
+                found.n.append(n)
+                found.bodies.append(body)
+                expected += 1
+            yield by_type, leaf.hex()
     if expected != to_n:
         raise LogBroken(expected, "missing")
-    frames = {table: _typed_frame(table, table_rows) for table, table_rows in rows.items() if table_rows}
-    return Batch(from_n, to_n, last_hash.hex(), not_warehoused, frames)
 
 
-def _refuse_unknown(type_: str) -> None:
-    if type_.partition(".")[0] in FACT_FAMILIES:
-        raise ValueError(f"type {type_!r} is not known to this version of dealbook; update it")
+def _check_not_a_fact(type_: str, found: _Bodies) -> None:
+    """Let entries pass that no raw table holds; the stored type is not hashed, so the bodies are asked."""
+    for n, header in zip(found.n, _decode(Header, type_, found), strict=True):
+        if header.type.partition(".")[0] in FACT_FAMILIES:
+            raise LogBroken(n, f"type {type_!r} is not known to this version of dealbook; update it")
 
 
-def _check_type(stored: str, signed: str) -> None:
-    if stored != signed:
-        raise ValueError(f"stored as {stored!r}, but its body says {signed!r}")
+@cache
+def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type_)
 
 
-def _typed_frame(table: str, rows: list[Row]) -> pl.DataFrame:
-    """Return rows as a frame of the table's types; raises LogBroken naming the first `n` whose text is not of its type.
+def _decode(shape: Any, type_: str, found: _Bodies) -> Sequence[Any]:
+    """Decode all bodies in one go; only when that fails one by one, to name the entry at fault."""
+    try:
+        entries: list[Any] = _decoder(list[shape]).decode(b"[" + b",".join(found.bodies) + b"]")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        entries = []
+    if len(entries) != len(found.bodies):
+        entries = [_decode_one(shape, n, body) for n, body in zip(found.n, found.bodies, strict=True)]
+    for n, entry in zip(found.n, entries, strict=True):
+        if entry.type != type_:
+            raise LogBroken(n, f"stored as {type_!r}, but its body says {entry.type!r}")
+    return entries
+
+
+def _decode_one(shape: Any, n: int, body: bytes) -> Any:
+    try:
+        return _decoder(shape).decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        raise LogBroken(n, str(fault)) from fault
+
+
+def _shared_columns(type_: str, n: Sequence[int], entries: Sequence[Entry[Any]]) -> dict[str, Any]:
+    """Return the columns that most tables have; times are the same for many entries of one transaction."""
+    return {
+        "n": n,
+        "deal_id": [entry.chain for entry in entries],
+        "event_type": type_,
+        "actor_id": [entry.actor.id for entry in entries],
+        "recorded_at": [entry.at for entry in entries],
+        "effective_at": [entry.effective_at for entry in entries],
+    }
+
+
+def _typed_frame(table: str, columns: dict[str, Any]) -> pl.DataFrame:
+    """Return columns as a frame of the table's types; raises LogBroken naming an `n` whose text is not of its type.
 
     Decimals, dates and times are text in the log; polars parses whole columns many times faster than Python values.
     """
     types = polars_schema(LOG_TABLES[table])
-    written = {name: pl.String() if _is_written_as_text(dtype) else dtype for name, dtype in types.items()}
-    frame = pl.DataFrame(rows, schema=written, orient="row")
-    typed = frame.with_columns(_parse(name, dtype) for name, dtype in types.items() if _is_written_as_text(dtype))
-    for name in written:
+    given = {
+        name: pl.Series(name, columns[name], dtype=pl.String if _is_written_as_text(dtype) else dtype)
+        for name, dtype in types.items()
+        if name in columns and name != "event_type"
+    }
+    frame = pl.DataFrame(given)
+    typed = frame.select(_column(name, dtype, given, columns) for name, dtype in types.items())
+    for name in given:
         if typed[name].null_count() != frame[name].null_count():
             unread = frame.filter(typed[name].is_null() & frame[name].is_not_null()).row(0, named=True)
             raise LogBroken(unread["n"], f"{name} {unread[name]!r} is not of type {types[name]}")
@@ -371,12 +178,20 @@ def _is_written_as_text(dtype: pl.DataType) -> bool:
     return isinstance(dtype, pl.Decimal | pl.Datetime) or dtype == pl.Date
 
 
-def _parse(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Parse a text column; what cannot be parsed, or not without rounding, becomes null."""
+def _column(name: str, dtype: pl.DataType, given: dict[str, pl.Series], columns: dict[str, Any]) -> pl.Expr:
+    """Return a column in its type; what cannot be read, or not without rounding, becomes null."""
+    if name == "event_type":
+        return pl.lit(columns[name], dtype).alias(name)
+    if name not in given:
+        return pl.lit(None, dtype).alias(name)
     column = pl.col(name)
+    if name == "deal_id":
+        return pl.when(column.str.starts_with(CHAIN_PREFIX)).then(column.str.strip_prefix(CHAIN_PREFIX))
     if isinstance(dtype, pl.Decimal):
         exact = column.str.contains(rf"^-?\d{{1,{dtype.precision - dtype.scale}}}\.\d{{{dtype.scale}}}$")
         return pl.when(exact).then(column).cast(dtype, strict=False)
     if isinstance(dtype, pl.Datetime):
         return column.str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC", strict=False)
-    return column.str.to_date("%Y-%m-%d", strict=False)
+    if dtype == pl.Date:
+        return column.str.to_date("%Y-%m-%d", strict=False)
+    return column
