@@ -39,7 +39,8 @@ def ask_to_sign_in() -> RedirectResponse:
 def frame(visit: Visit, visitor: Visitor, title: str, path: str, *, is_wide: bool = False) -> Iterator[ui.element]:
     """Draw the frame of a page and yield the page's main part, to be filled."""
     ui.page_title(f"{title} · dealbook")
-    with box("header", "topbar"):
+    # NiceGUI puts a page's content into <main>; the head belongs beside it, and first.
+    with ui.context.client.layout, box("header", "topbar") as head:
         draw_brand()
         with box("nav", "topnav", aria_label="Pages"):
             for words, target in NAVIGATION:
@@ -50,12 +51,14 @@ def frame(visit: Visit, visitor: Visitor, title: str, path: str, *, is_wide: boo
             chip = _FreshnessChip(visit, visitor.publication)
             _draw_theme_button()
             _draw_account(visitor)
-    with box("main", f"page {'page-board' if is_wide else ''}", id="main", tabindex="-1") as main:
+    head.move(target_index=0)
+    with box("div", f"page {'page-board' if is_wide else ''}") as content:
         news = box("div", "news")
         chip.announce_in(news)
-        ui.skip_link("Skip to the page", target=main)
-        yield main
+        ui.skip_link("Skip to the page", target=content)
+        yield content
     ui.timer(FRESHNESS_SECONDS, chip.refresh, immediate=False)
+    ui.on("dealbook-looked-at", chip.refresh)
 
 
 async def fill(

@@ -18,7 +18,7 @@ async def show_sign_in(request: Request) -> Response | None:
         pass
     else:
         return RedirectResponse(PERFORMANCE_PATH, status_code=303)
-    with box("main", "sign-in"), box("section", "sign-in-box"):
+    with box("div", "sign-in"), box("section", "sign-in-box"):
         draw_brand()
         text("h1", "Sign in")
         text("p", "You sign in with a one-time link; there is no password.")
@@ -38,7 +38,7 @@ def show_not_found() -> None:
     """Say that the address leads nowhere."""
     ui.context.client.status_code = 404
     ui.page_title("Not found · dealbook")
-    with box("main", "sign-in"), box("section", "sign-in-box"):
+    with box("div", "sign-in"), box("section", "sign-in-box"):
         draw_brand()
         text("h1", "Nothing here")
         text("p", "This address leads nowhere in the workspace. It may have been mistyped or moved.")
@@ -48,7 +48,7 @@ def show_not_found() -> None:
 def show_failure() -> None:
     """Say that the page failed; what happened stands in the server's log, not here."""
     ui.page_title("Failed · dealbook")
-    with box("main", "sign-in"), box("section", "sign-in-box"):
+    with box("div", "sign-in"), box("section", "sign-in-box"):
         draw_brand()
         text("h1", "This page failed")
         text("p", "Nothing was changed. Load it again; if that does not help, the server's log says what went wrong.")

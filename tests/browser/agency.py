@@ -53,7 +53,7 @@ class Agency:
     manager_token: str
 
 
-def found_agency(ledger: Ledger, *, deals_per_agent: int = 50, now: datetime | None = None) -> Agency:
+def found_agency(ledger: Ledger, *, deals_per_agent: int = 60, now: datetime | None = None) -> Agency:
     """Write the agency's history up to `now`; the same calls give the same history but for the clock."""
     rng = random.Random(20)
     now = now or datetime.now(UTC)
@@ -99,10 +99,10 @@ def _work_deal(session: Session, rng: random.Random, agent_id: str, opened_at: d
         if moment >= now:
             return
         fate = rng.random()
-        if fate < 0.08:
+        if fate < 0.09:
             advance_stage(session, SYSTEM, deal.id, PipelineStage.CLOSED_LOST, effective_at=moment)
             return
-        if fate < 0.18:
+        if fate < 0.2 and now - moment < timedelta(days=70):
             return
         advance_stage(session, SYSTEM, deal.id, stage, effective_at=moment)
     moment += timedelta(days=rng.uniform(1, 24))

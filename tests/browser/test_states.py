@@ -62,6 +62,19 @@ def test_old_numbers_are_called_old(visitors: Visitors, empty_office: EmptyOffic
     expect(page.locator('.headline[data-metric="deals_closed_won"]')).to_be_visible()
 
 
+def test_newer_numbers_announce_themselves(visitors: Visitors, empty_office: EmptyOffice) -> None:
+    """A page left open says that a refresh has published since, and shows the new numbers when asked to."""
+    publish_sample(empty_office.settings.published_dir, generation=2, log_size=200)
+    page = visitors.open(empty_office.address, link=empty_office.make_link())
+    expect(page.locator(".freshness")).to_contain_text("log 200")
+    publish_sample(empty_office.settings.published_dir, generation=3, log_size=300)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(".notice")).to_contain_text("New numbers have been published")
+    page.get_by_role("button", name="Show them").click()
+    expect(page.locator(".freshness")).to_contain_text("log 300")
+    expect(page.locator(".notice")).to_have_count(0)
+
+
 def test_a_part_that_fails_leaves_the_rest_usable(visitors: Visitors, empty_office: EmptyOffice) -> None:
     """A published file that cannot be read makes a plain message, not a broken page."""
     published: Path = empty_office.settings.published_dir

@@ -29,6 +29,10 @@
     if (globalThis.Quasar) Quasar.Dark.set(root.dataset.theme === "dark");
     label();
   };
+  // Whoever comes back to a tab wants to know at once whether there are newer numbers.
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && globalThis.emitEvent) emitEvent("dealbook-looked-at");
+  });
   system.addEventListener("change", apply);
   addEventListener("storage", apply);
   addEventListener("DOMContentLoaded", apply); // by then Quasar has started, and chose for itself
