@@ -182,7 +182,15 @@ class Revision:
             raise RevisionStale(current)
 
 
+def read_revision_if_sent(
+    if_match: Annotated[str | None, Header(description="The `ETag` that the caller has read; optional here.")] = None,
+) -> Revision:
+    """Return the revisions that the caller accepts: any, without `If-Match`."""
+    return read_revision(if_match) if if_match is not None else Revision(None)
+
+
 RevisionDep = Annotated[Revision, Depends(read_revision)]
+OptionalRevisionDep = Annotated[Revision, Depends(read_revision_if_sent)]
 
 
 def refuse_unknown_parameters(request: Request) -> None:

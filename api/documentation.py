@@ -19,6 +19,7 @@ _MEANINGS = {
     500: "Our fault; nothing was changed.",
     503: "Nothing is published yet: run `dealbook refresh`.",
 }
+_PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -35,6 +36,21 @@ REVISED = problems(412, 428)
 PUBLISHED = problems(403, 404, 503)
 
 
+def documented_key() -> dict[str, Any]:
+    """Return what the description of a POST says about `Idempotency-Key`."""
+    return {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                "description": "Sent again with the same body within 30 days, the first answer comes back unchanged.",
+            }
+        ]
+    }
+
+
 def install(app: FastAPI) -> None:
     """Make the app's OpenAPI document show errors under their own media type."""
     build = app.openapi
@@ -43,9 +59,9 @@ def install(app: FastAPI) -> None:
         document = build()
         for operations in document["paths"].values():
             for operation in operations.values():
-                for status, response in operation["responses"].items():
+                for response in operation["responses"].values():
                     content = response.get("content", {})
-                    if int(status) >= 400 and "application/json" in content:
+                    if content.get("application/json", {}).get("schema") == _PROBLEM:
                         response["content"] = {MEDIA_TYPE: content["application/json"]}
         return document
 

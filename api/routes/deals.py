@@ -1,5 +1,208 @@
-"""deals."""
+"""Deals: open, read, change, move, cancel, reopen, hand over."""
 
-from fastapi import APIRouter
+from typing import Annotated, Literal
 
-router = APIRouter(prefix="/api/v1/deals")
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.dependencies import (
+    OptionalRevisionDep,
+    Reading,
+    ReadingActor,
+    Revision,
+    RevisionDep,
+    ServiceDep,
+    Writing,
+    WritingActor,
+    refuse_unknown_parameters,
+)
+from api.documentation import EVERYWHERE, READS, REVISED, WRITES, documented_key
+from api.idempotency import OnceRoute
+from api.schemas import deals as shapes
+from api.schemas.fields import TimeGiven
+from ledger import deals
+from ledger.access import Action
+from ledger.actors import Actor
+from ledger.tables import AgentDeal, AuditChain
+from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage
+
+router = APIRouter(
+    prefix="/api/v1/deals",
+    tags=["deals"],
+    dependencies=[Depends(refuse_unknown_parameters)],
+    responses=EVERYWHERE,
+    route_class=OnceRoute,
+)
+
+DealId = Annotated[str, Path(max_length=64)]
+Text = Annotated[str | None, Query(max_length=200)]
+
+
+@router.get("", responses=READS, summary="List deals")
+def list_deals(
+    session: Reading,
+    actor: ReadingActor,
+    agent_id: Text = None,
+    stage: PipelineStage | None = None,
+    status: DealStatus | None = None,
+    asset_type: AssetType | None = None,
+    deal_type: DealType | None = None,
+    property_id: Text = None,
+    project_id: Text = None,
+    q: Annotated[str | None, Query(max_length=200, description="In title, description and company.")] = None,
+    updated_since: Annotated[TimeGiven | None, Query()] = None,
+    sort: Annotated[
+        Literal["updated_at", "-updated_at", "created_at", "-created_at"], Query(description="`-` is newest first.")
+    ] = "-updated_at",
+    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> shapes.DealPage:
+    """Those that the caller may see: agents their own, all others every deal."""
+    wanted = deals.DealFilter(
+        agent_id=agent_id,
+        stage=stage,
+        status=status,
+        asset_type=asset_type,
+        deal_type=deal_type,
+        property_id=property_id,
+        project_id=project_id,
+        q=q,
+        updated_since=updated_since,
+        sort=sort,
+    )
+    rows, next_cursor = deals.list_deals(session, actor, wanted, cursor, limit)
+    return shapes.DealPage(items=[shapes.DealAnswer.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@router.post("", status_code=201, responses=WRITES, summary="Open a deal", openapi_extra=documented_key())
+def open_deal(
+    session: Writing, actor: WritingActor, service: ServiceDep, body: shapes.NewDealBody, response: Response
+) -> shapes.DealAnswer:
+    """Agents open their own; managers may name the agent."""
+    values = body.model_dump(exclude={"effective_at"}, exclude_none=True)
+    new = deals.NewDeal(
+        **{"agent_id": actor.id, "estimated_value_currency": service.settings.reporting_currency} | values,
+        opened_at=body.effective_at,
+    )
+    deal = deals.open_deal(session, actor, new)
+    response.headers["Location"] = f"{router.prefix}/{deal.id}"
+    return _describe(session, deal, response)
+
+
+@router.get("/{deal_id}", responses=READS, summary="Read a deal")
+def read_deal(session: Reading, actor: ReadingActor, deal_id: DealId, response: Response) -> shapes.DealAnswer:
+    """The deal as it stands; its `ETag` is what changes send back as `If-Match`."""
+    deal = deals.get_deal(session, actor, deal_id)
+    response.headers["ETag"] = f'"{deal.revision}"'
+    return shapes.DealAnswer.model_validate(deal)
+
+
+@router.patch("/{deal_id}", responses=WRITES | REVISED, summary="Change a deal")
+def change_deal(
+    session: Writing,
+    actor: WritingActor,
+    revision: RevisionDep,
+    deal_id: DealId,
+    body: shapes.DealChanges,
+    response: Response,
+) -> shapes.DealAnswer:
+    """Fields left out stay as they are; null clears one that may be empty. Each change is an entry of the log."""
+    _claim(session, actor, deal_id, Action.WRITE_DEAL, revision)
+    deal = deals.change_deal(session, actor, deal_id, body.model_dump(exclude_unset=True))
+    return _describe(session, deal, response)
+
+
+@router.post(
+    "/{deal_id}/stage",
+    responses=WRITES | REVISED,
+    summary="Move a deal to another stage",
+    openapi_extra=documented_key(),
+)
+def advance_stage(
+    session: Writing,
+    actor: WritingActor,
+    revision: RevisionDep,
+    deal_id: DealId,
+    body: shapes.StageMove,
+    response: Response,
+) -> shapes.DealWithTimeline:
+    """Any move among open stages, forward or back, or into a closed one; answers with the deal and its timeline."""
+    _claim(session, actor, deal_id, Action.WRITE_DEAL, revision)
+    deal = deals.advance_stage(session, actor, deal_id, body.to_stage, note=body.note, effective_at=body.effective_at)
+    return shapes.DealWithTimeline(deal=_describe(session, deal, response), timeline=_describe_timeline(session, deal))
+
+
+@router.post("/{deal_id}/cancel", responses=WRITES | REVISED, summary="Cancel a deal", openapi_extra=documented_key())
+def cancel_deal(
+    session: Writing,
+    actor: WritingActor,
+    revision: OptionalRevisionDep,
+    deal_id: DealId,
+    body: shapes.Cancellation,
+    response: Response,
+) -> shapes.DealAnswer:
+    """An open deal is given up; it counts as neither won nor lost."""
+    _claim(session, actor, deal_id, Action.WRITE_DEAL, revision)
+    return _describe(session, deals.cancel_deal(session, actor, deal_id, reason=body.reason), response)
+
+
+@router.post("/{deal_id}/reopen", responses=WRITES | REVISED, summary="Reopen a deal", openapi_extra=documented_key())
+def reopen_deal(
+    session: Writing,
+    actor: WritingActor,
+    revision: OptionalRevisionDep,
+    deal_id: DealId,
+    body: shapes.Reopening,
+    response: Response,
+) -> shapes.DealAnswer:
+    """A manager leads a closed or cancelled deal on; its close date is cleared."""
+    _claim(session, actor, deal_id, Action.REOPEN_DEAL, revision)
+    deal = deals.reopen_deal(session, actor, deal_id, to_stage=body.to_stage, note=body.note)
+    return _describe(session, deal, response)
+
+
+@router.post(
+    "/{deal_id}/assign", responses=WRITES | REVISED, summary="Hand a deal over", openapi_extra=documented_key()
+)
+def assign_deal(
+    session: Writing,
+    actor: WritingActor,
+    revision: OptionalRevisionDep,
+    deal_id: DealId,
+    body: shapes.Assignment,
+    response: Response,
+) -> shapes.DealAnswer:
+    """A manager gives the deal to another agent; what was done before stays to the credit of the former one."""
+    _claim(session, actor, deal_id, Action.ASSIGN_DEAL, revision)
+    deal = deals.assign_deal(session, actor, deal_id, agent_id=body.agent_id, note=body.note)
+    return _describe(session, deal, response)
+
+
+@router.get("/{deal_id}/timeline", responses=READS, summary="Everything that happened to a deal")
+def read_timeline(session: Reading, actor: ReadingActor, deal_id: DealId, response: Response) -> shapes.Timeline:
+    """Stages with the time spent in each, commissions, disputes, edits; each with its entry's hash and leaf index."""
+    deal = deals.get_deal(session, actor, deal_id)
+    response.headers["ETag"] = f'"{deal.revision}"'
+    return shapes.Timeline(items=_describe_timeline(session, deal))
+
+
+def _claim(session: Session, actor: Actor, deal_id: str, action: Action, revision: Revision) -> None:
+    revision.require(deals.get_deal(session, actor, deal_id, action).revision)
+
+
+def _describe(session: Session, deal: AgentDeal, response: Response) -> shapes.DealAnswer:
+    leave_receipt(session, deal.id, response)
+    response.headers["ETag"] = f'"{deal.revision}"'
+    return shapes.DealAnswer.model_validate(deal)
+
+
+def _describe_timeline(session: Session, deal: AgentDeal) -> list[shapes.TimelineEntry]:
+    return [shapes.TimelineEntry.model_validate(item) for item in deals.list_timeline(session, deal.id)]
+
+
+def leave_receipt(session: Session, deal_id: str, response: Response) -> None:
+    """Put chain, seq and hash of the deal's newest entry into the answer: proof for the caller of what was recorded."""
+    chain = f"deal:{deal_id}"
+    seq, digest = session.execute(select(AuditChain.seq, AuditChain.hash).where(AuditChain.chain == chain)).one()
+    response.headers["Audit-Receipt"] = f"{chain};{seq};{digest.hex()}"

@@ -8,8 +8,8 @@ from api.schemas.fields import Answer, Currency, Identifier, Money, Note, Rate, 
 from ledger.vocabulary import AdjustmentType, CommissionStatus, CommissionType, DisputeOutcome
 
 
-class NewCommission(Request):
-    """A commission to record. The amount is basis x rate, rounded to cents, unless given."""
+class NewCommissionBody(Request):
+    """A commission to record. Its amount is basis x rate when it is confirmed, rounded to cents, unless given."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -40,7 +40,7 @@ class StatusMove(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"to_status": "confirmed"}]})
 
     to_status: CommissionStatus
-    note: Note | None = None
+    commission_amount: Money | None = Field(default=None, description="On confirming: instead of basis x rate.")
     effective_at: TimeGiven | None = None
 
 
@@ -69,9 +69,10 @@ class NewDispute(Request):
     amount: Money
     reason: Note
     hold: bool = Field(default=True, description="Whether the disputed amount is withheld meanwhile.")
-    evidence: Annotated[list[Annotated[str, Field(max_length=2000)]], Field(max_length=20)] | None = Field(
-        default=None, description="Addresses of documents."
+    evidence: list[Annotated[str, Field(max_length=2000)]] = Field(
+        default=[], max_length=20, description="Addresses of documents."
     )
+    effective_at: TimeGiven | None = None
 
 
 class Resolution(Request):
@@ -86,6 +87,7 @@ class Resolution(Request):
     write_off: bool = Field(
         default=False, description="Write the commission off instead of restoring the status before the dispute."
     )
+    effective_at: TimeGiven | None = None
 
 
 class CommissionAnswer(Answer):

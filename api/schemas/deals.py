@@ -68,6 +68,7 @@ class DealChanges(Request):
     estimated_value_currency: Currency | None = None
     confidence: Confidence | None = None
     expected_close_date: date | None = None
+    actual_close_date: date | None = None
     project_id: Identifier | None = None
     property_id: Identifier | None = None
     metadata: Metadata | None = None
@@ -139,6 +140,42 @@ class DealAnswer(Answer):
     external_ref: str | None
     created_at: Time
     updated_at: Time
+
+
+class TimelineEntry(Answer):
+    """One entry of the log about a deal. `n` is its leaf index, `hash` proves it.
+
+    For stages, `duration_seconds` is the time until the next stage; for the current one of an open deal, until now.
+    """
+
+    kind: str = Field(examples=["deal.stage_changed"])
+    at: Time
+    effective_at: Time
+    n: int
+    seq: int
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+    actor_id: Identifier
+    subject_kind: str
+    subject_id: Identifier
+    from_stage: PipelineStage | None
+    to_stage: PipelineStage | None
+    duration_seconds: float | None
+    is_current: bool
+    data: dict[str, Any] = Field(description="What the entry says; a text that was erased is null.")
+
+
+class Timeline(Answer):
+    """Everything that happened to a deal, by the time it happened."""
+
+    items: list[TimelineEntry]
+    next_cursor: None = None
+
+
+class DealWithTimeline(Answer):
+    """A deal after a move, and how it got there."""
+
+    deal: DealAnswer
+    timeline: list[TimelineEntry]
 
 
 class DealPage(Answer):

@@ -1,7 +1,10 @@
 """A real ledger in a temporary home, people of every role with tokens, and a client of the app over it."""
 
+import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +43,20 @@ class People:
     admin: Person
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
-
-
-@pytest.fixture
-def ledger(settings: Settings) -> Iterator[Ledger]:
-    opened = initialise(settings)
-    yield opened
-    opened.close()
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, People]:
+    """A home with an initialised ledger and people, made once and copied for each test."""
+    home = tmp_path_factory.mktemp("template") / "home"
+    ledger = initialise(Settings(home=home))
+    people = People(
+        viewer=make_person(ledger, "Vera Tan", Role.VIEWER),
+        anna=make_person(ledger, "Anna Lim", Role.AGENT),
+        ben=make_person(ledger, "Ben Ong", Role.AGENT),
+        manager=make_person(ledger, "Mira Goh", Role.MANAGER),
+        admin=make_person(ledger, "Ada Koh", Role.ADMIN),
+    )
+    ledger.close()
+    return home, people
 
 
 def make_person(ledger: Ledger, name: str, role: Role) -> Person:
@@ -62,19 +69,47 @@ def make_person(ledger: Ledger, name: str, role: Role) -> Person:
 
 
 @pytest.fixture
-def people(ledger: Ledger) -> People:
-    return People(
-        viewer=make_person(ledger, "Vera Tan", Role.VIEWER),
-        anna=make_person(ledger, "Anna Lim", Role.AGENT),
-        ben=make_person(ledger, "Ben Ong", Role.AGENT),
-        manager=make_person(ledger, "Mira Goh", Role.MANAGER),
-        admin=make_person(ledger, "Ada Koh", Role.ADMIN),
-    )
+def settings(tmp_path: Path, template: tuple[Path, People]) -> Settings:
+    shutil.copytree(template[0], tmp_path / "home")
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def people(template: tuple[Path, People]) -> People:
+    return template[1]
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    opened = Ledger.open(settings.ledger_address, settings)
+    yield opened
+    opened.close()
+
+
+class Client(TestClient):
+    """A test client that fails on any answer which /openapi.json does not document."""
+
+    @cached_property
+    def _operations(self) -> list[tuple[re.Pattern[str], dict[str, Any]]]:
+        paths: dict[str, Any] = self.app.openapi()["paths"]  # type: ignore[attr-defined]
+        return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), operations) for path, operations in paths.items()]
+
+    def request(self, method: str, url: Any, **arguments: Any) -> Any:
+        response = super().request(method, url, **arguments)
+        path = str(url).split("?")[0]
+        for pattern, operations in self._operations:
+            if pattern.fullmatch(path) and method.lower() in operations:
+                documented = operations[method.lower()]["responses"].get(str(response.status_code))
+                assert documented, f"{method} {path} answered {response.status_code}, which is not documented"
+                media_type = response.headers.get("content-type", "").split(";")[0]
+                assert media_type in documented["content"], f"{method} {path}: {media_type} is not documented"
+                break
+        return response
 
 
 @pytest.fixture
 def client(settings: Settings, ledger: Ledger) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, with_workspace=False), raise_server_exceptions=False) as made:
+    with Client(create_app(settings, with_workspace=False), raise_server_exceptions=False) as made:
         yield made
 
 

@@ -1,0 +1,179 @@
+"""Commissions over REST: from recorded to paid, corrected and disputed, and never settled by who earns them."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.api.conftest import People, Person, problem_of
+from tests.api.test_deals import open_deal
+
+LINE = {
+    "commission_type": "exclusive",
+    "basis_amount": "480000.00",
+    "basis_currency": "SGD",
+    "commission_rate": "0.0250",
+}
+
+
+@pytest.fixture
+def deal(client: TestClient, people: People) -> dict[str, Any]:
+    return open_deal(client, people.anna)
+
+
+def record(client: TestClient, person: Person, deal: dict[str, Any], **fields: Any) -> Any:
+    return client.post(f"/api/v1/deals/{deal['id']}/commissions", json=LINE | fields, headers=person.auth)
+
+
+def settle(client: TestClient, person: Person, line: dict[str, Any], status: str, **fields: Any) -> Any:
+    return client.post(
+        f"/api/v1/commissions/{line['id']}/status",
+        json={"to_status": status, **fields},
+        headers=person.auth | {"If-Match": f'"{line["revision"]}"'},
+    )
+
+
+def test_a_line_is_recorded_once_for_each_kind(client: TestClient, people: People, deal: dict[str, Any]) -> None:
+    """Pending, for the deal's agent unless another is named, with its receipt; twice is a conflict."""
+    response = record(client, people.anna, deal)
+    line = response.json()
+    assert response.status_code == 201
+    assert (line["agent_id"], line["status"], line["commission_amount"]) == (people.anna.id, "pending", None)
+    assert {name: line[name] for name in LINE} == LINE
+    assert response.headers["audit-receipt"].startswith(f"deal:{deal['id']};2;")
+    again = record(client, people.anna, deal)
+    assert (again.status_code, problem_of(again)) == (409, "commission-already-recorded")
+    other = record(client, people.anna, deal, agent_id=people.ben.id, commission_type="co_broke")
+    assert other.status_code == 201
+    unknown = record(client, people.manager, deal, agent_id="nobody")
+    assert (unknown.status_code, problem_of(unknown)) == (404, "user-not-found")
+    listed = client.get(f"/api/v1/deals/{deal['id']}/commissions", headers=people.viewer.auth).json()["items"]
+    assert {row["id"] for row in listed} == {line["id"], other.json()["id"]}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"basis_amount": 480000}, {"commission_rate": "1.5"}, {"basis_currency": "S$"}, {"commission_type": "gift"}],
+)
+def test_what_can_not_be_a_commission_is_refused(
+    client: TestClient, people: People, deal: dict[str, Any], wrong: dict[str, Any]
+) -> None:
+    """By field, and nothing is recorded."""
+    response = record(client, people.anna, deal, **wrong)
+    assert (response.status_code, problem_of(response)) == (422, "request-invalid")
+
+
+def test_a_line_is_confirmed_invoiced_and_paid_by_a_manager(
+    client: TestClient, people: People, deal: dict[str, Any]
+) -> None:
+    """Each step in turn, under the revision that was read; the amount is basis x rate."""
+    line = record(client, people.anna, deal).json()
+    refused = settle(client, people.anna, line, "confirmed")
+    assert (refused.status_code, problem_of(refused)) == (403, "not-permitted")
+    skipped = settle(client, people.manager, line, "paid")
+    assert (skipped.status_code, problem_of(skipped)) == (409, "commission-status-not-reachable")
+    assert skipped.json()["reachable"] == ["confirmed", "written_off"]
+    address = f"/api/v1/commissions/{line['id']}/status"
+    blind = client.post(address, json={"to_status": "confirmed"}, headers=people.manager.auth)
+    assert (blind.status_code, problem_of(blind)) == (428, "revision-required")
+    for status in ("confirmed", "invoiced", "paid"):
+        stale = settle(client, people.manager, line | {"revision": line["revision"] + 7}, status)
+        assert (stale.status_code, problem_of(stale)) == (412, "revision-stale")
+        response = settle(client, people.manager, line, status)
+        assert response.status_code == 200, response.text
+        line = response.json()
+        assert response.headers["etag"] == f'"{line["revision"]}"'
+        assert (line["status"], line[f"{status}_at"] is not None) == (status, True)
+    assert line["commission_amount"] == "12000.00"
+
+
+def test_who_earns_a_commission_does_not_settle_it(client: TestClient, people: People, deal: dict[str, Any]) -> None:
+    """A manager's own line needs another manager."""
+    line = record(client, people.manager, deal, agent_id=people.manager.id, commission_type="bonus").json()
+    response = settle(client, people.manager, line, "confirmed")
+    assert (response.status_code, problem_of(response)) == (403, "not-permitted")
+
+
+def test_adjustments_are_recorded_beside_the_line(client: TestClient, people: People, deal: dict[str, Any]) -> None:
+    """The line itself stays as it was confirmed."""
+    line = settle(client, people.manager, record(client, people.anna, deal).json(), "confirmed").json()
+    address = f"/api/v1/commissions/{line['id']}/adjustments"
+    body = {"adjustment_type": "clawback", "amount": "1500.00", "note": "Tenant left within a year"}
+    assert problem_of(client.post(address, json=body, headers=people.anna.auth)) == "not-permitted"
+    response = client.post(address, json=body, headers=people.manager.auth)
+    assert response.status_code == 201
+    assert (response.json()["amount"], response.json()["currency"]) == ("1500.00", "SGD")
+    assert response.headers["audit-receipt"]
+    negative = client.post(address, json=body | {"amount": "-1.00"}, headers=people.manager.auth)
+    assert (negative.status_code, problem_of(negative)) == (422, "amount-invalid")
+    bare = client.post(address, json={"adjustment_type": "bonus", "amount": "1.00"}, headers=people.manager.auth)
+    assert problem_of(bare) == "request-invalid"
+
+
+def test_a_resolved_dispute_restores_the_status_before(
+    client: TestClient, people: People, deal: dict[str, Any]
+) -> None:
+    """Opened by the agent, resolved once, by a manager."""
+    line = settle(client, people.manager, record(client, people.anna, deal).json(), "confirmed").json()
+    address = f"/api/v1/commissions/{line['id']}/disputes"
+    body = {"amount": "3000.00", "reason": "The introduction was ours", "evidence": ["https://files.example/letter"]}
+    opened = client.post(address, json=body, headers=people.anna.auth)
+    assert opened.status_code == 201, opened.text
+    dispute = opened.json()
+    assert (dispute["status_before"], dispute["outcome"], dispute["hold"]) == ("confirmed", None, True)
+    twice = client.post(address, json=body, headers=people.anna.auth)
+    assert (twice.status_code, problem_of(twice)) == (409, "commission-status-not-reachable")
+    queue = client.get("/api/v1/commissions", params={"status": "disputed"}, headers=people.manager.auth).json()
+    assert [row["id"] for row in queue["items"]] == [line["id"]]
+    resolve = f"/api/v1/disputes/{dispute['id']}/resolve"
+    outcome = {"outcome": "partial", "note": "Half of it"}
+    assert problem_of(client.post(resolve, json=outcome, headers=people.anna.auth)) == "not-permitted"
+    resolved = client.post(resolve, json=outcome, headers=people.manager.auth)
+    assert (resolved.status_code, resolved.json()["outcome"]) == (200, "partial")
+    again = client.post(resolve, json=outcome, headers=people.manager.auth)
+    assert (again.status_code, problem_of(again)) == (409, "dispute-already-resolved")
+    listed = client.get("/api/v1/commissions", headers=people.manager.auth).json()["items"]
+    assert [row["status"] for row in listed] == ["confirmed"]
+
+
+def test_agents_see_their_lines_and_those_of_their_deals(
+    client: TestClient, people: People, deal: dict[str, Any]
+) -> None:
+    """Ben's line on Anna's deal is in both their lists; Anna's own line is not in Ben's."""
+    mine = record(client, people.anna, deal).json()
+    his = record(client, people.anna, deal, agent_id=people.ben.id, commission_type="referral").json()
+
+    def listed(person: Person, **parameters: str) -> set[str]:
+        rows = client.get("/api/v1/commissions", params=parameters, headers=person.auth).json()["items"]
+        return {row["id"] for row in rows}
+
+    assert listed(people.anna) == {mine["id"], his["id"]}
+    assert listed(people.ben) == {his["id"]}
+    assert listed(people.manager, agent_id=people.ben.id) == {his["id"]}
+    first = client.get("/api/v1/commissions", params={"limit": 1}, headers=people.manager.auth).json()
+    rest = client.get(
+        "/api/v1/commissions", params={"limit": 1, "cursor": first["next_cursor"]}, headers=people.manager.auth
+    ).json()
+    assert {row["id"] for row in first["items"] + rest["items"]} == {mine["id"], his["id"]}
+
+
+def test_a_hidden_line_and_a_missing_one_are_the_same_bytes(
+    client: TestClient, people: People, deal: dict[str, Any]
+) -> None:
+    """Neither can be told from the other, nor can a hidden dispute."""
+    line = record(client, people.anna, deal).json()
+    body = {"amount": "1.00", "reason": "x"}
+    dispute = client.post(f"/api/v1/commissions/{line['id']}/disputes", json=body, headers=people.anna.auth).json()
+    calls: list[tuple[str, dict[str, Any]]] = [
+        (f"/api/v1/commissions/{line['id']}/status", {"to_status": "confirmed"}),
+        (f"/api/v1/commissions/{line['id']}/adjustments", {"adjustment_type": "bonus", "amount": "1.00", "note": "x"}),
+        (f"/api/v1/commissions/{line['id']}/disputes", body),
+        (f"/api/v1/disputes/{dispute['id']}/resolve", {"outcome": "denied", "note": "x"}),
+    ]
+    for address, payload in calls:
+        missing_address = address.replace(line["id"], "nothing").replace(dispute["id"], "nothing")
+        headers = people.ben.auth | {"If-Match": '"1"'}
+        hidden = client.post(address, json=payload, headers=headers)
+        missing = client.post(missing_address, json=payload, headers=headers)
+        assert hidden.status_code == 404, (address, hidden.text)
+        assert hidden.content == missing.content

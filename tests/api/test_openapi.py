@@ -1,0 +1,146 @@
+"""The description of the API is complete: statuses, problems, examples, money. What it promises, the guide shows."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.problems import OWN_STATUSES, PROBLEMS_PAGE, read_problem_sections, status_of
+from ledger import errors
+from ledger.settings import PROJECT_DIR
+from tests.api.conftest import People
+
+GUIDE = PROJECT_DIR / "docs" / "rest.md"
+
+
+def facts_of(branch: type[errors.DealbookError]) -> list[type[errors.DealbookError]]:
+    return [branch, *(found for child in branch.__subclasses__() for found in facts_of(child))]
+
+
+def answered_facts() -> list[type[errors.DealbookError]]:
+    """Every fact that can reach a client under its own code."""
+    branches = (errors.NotFound, errors.NotPermitted, errors.Conflict, errors.Invalid)
+    return [fact for branch in branches for fact in facts_of(branch)]
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_each_problem_has_a_section_with_its_status_and_no_section_is_left_over() -> None:
+    """The address in `type` leads somewhere, for each code that can be answered."""
+    expected = {fact.code: status_of(fact.__new__(fact)) for fact in answered_facts()} | OWN_STATUSES
+    sections = read_problem_sections()
+    assert set(sections) == set(expected)
+    wrong = {code for code, text in sections.items() if not text.startswith(f"Status {expected[code]}. ")}
+    assert not wrong
+    assert all(text.count("\n\n") >= 1 for text in sections.values()), "each section also says what to do"
+
+
+def test_each_section_is_served_at_its_address(client: TestClient) -> None:
+    """A person who follows `type` reads what to do."""
+    for code, text in read_problem_sections().items():
+        page = client.get(f"/problems/{code}")
+        assert page.status_code == 200
+        assert text.split(". ")[1].split("`")[0][:20].split("&")[0] in page.text
+    assert client.get("/problems/no-such-problem").status_code == 404
+    assert "/problems/deal-not-found" in client.get("/problems").text
+
+
+def test_every_route_of_the_api_needs_a_credential_and_says_so(document: dict[str, Any]) -> None:
+    """401 and the two schemes stand at each."""
+    for path, method, operation in operations(document):
+        if path.startswith("/api/v1"):
+            assert operation.get("security"), (method, path)
+            assert {"401", "422", "500"} <= set(operation["responses"]), (method, path)
+            if method != "get":
+                assert {"403", "404", "409", "413"} <= set(operation["responses"]), (method, path)
+
+
+def test_errors_are_described_as_problem_documents(document: dict[str, Any]) -> None:
+    """One shape, one media type, at every status from 400 on."""
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400 and path != "/readyz":
+                assert list(response["content"]) == ["application/problem+json"], (method, path, status)
+                assert response["content"]["application/problem+json"]["schema"]["$ref"].endswith("/ProblemDocument")
+
+
+def test_every_route_and_body_explains_itself(document: dict[str, Any]) -> None:
+    """A summary and a description at each route, an example at each body that is sent."""
+    for path, method, operation in operations(document):
+        assert operation["summary"], (method, path)
+        assert operation["description"], (method, path)
+        if "requestBody" in operation:
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            assert document["components"]["schemas"][reference.split("/")[-1]]["examples"], (method, path)
+
+
+def test_examples_are_accepted_as_they_stand(client: TestClient, people: People, document: dict[str, Any]) -> None:
+    """A reader who copies the example of a new deal gets a deal."""
+    example = document["components"]["schemas"]["NewDealBody"]["examples"][0]
+    assert client.post("/api/v1/deals", json=example, headers=people.anna.auth).status_code == 201
+
+
+def test_no_amount_is_a_number(document: dict[str, Any]) -> None:
+    """Money is text everywhere, in and out: a float would lose cents."""
+    for name, schema in document["components"]["schemas"].items():
+        for field, shape in schema.get("properties", {}).items():
+            if re.search(r"(_amount|_value|^amount|revenue_\w+|velocity_per_day)$", field) and name not in (
+                "ComparisonAnswer",  # figures of any metric, most of them rates
+            ):
+                types = {shape.get("type"), *(option.get("type") for option in shape.get("anyOf", []))}
+                assert "number" not in types, (name, field)
+                assert "string" in types, (name, field)
+
+
+def test_unknown_fields_are_refused_by_every_body(document: dict[str, Any]) -> None:
+    """The description says so, and therefore generated clients know."""
+    for path, method, operation in operations(document):
+        if "requestBody" in operation:
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            schema = document["components"]["schemas"][reference.split("/")[-1]]
+            assert schema["additionalProperties"] is False, (method, path)
+
+
+def test_the_guide_names_every_route_and_no_other(document: dict[str, Any]) -> None:
+    """docs/rest.md lists what there is."""
+    listed = set(re.findall(r"^\| (GET|POST|PATCH|DELETE) (/\S+)", GUIDE.read_text(), flags=re.MULTILINE))
+    served = {(method.upper(), re.sub(r"\{\w+\}", "{id}", path)) for path, method, _ in operations(document)}
+    assert listed == {(method, path.split("?")[0]) for method, path in served}
+
+
+def test_the_guide_s_commands_work(client: TestClient, people: People) -> None:
+    """Each curl of the guide is sent as it stands, in order, and answers as the guide says."""
+    text = GUIDE.read_text()
+    blocks = re.findall(r"```sh\n(curl .*?)\n```\n\n.*?(\d{3})", text, flags=re.DOTALL)
+    assert len(blocks) >= 5
+    known = {"TOKEN": people.manager.token, "AGENT": people.anna.id}
+    for command, status in blocks:
+        for name, value in known.items():
+            command = command.replace(f"${name}", value)
+        method = (re.search(r"-X (\w+)", command) or ["", "POST" if "-d " in command else "GET"])[1]
+        headers = dict(header.split(": ", 1) for header in re.findall(r"-H ['\"](.+?)['\"](?=\s|$)", command))
+        body = re.search(r"-d '(.+?)'", command, flags=re.DOTALL)
+        address = re.search(r"http://127\.0\.0\.1:8000(/\S*?)['\"]?(?=\s|$)", command)
+        assert address, command
+        response = client.request(method, address[1], headers=headers, content=body[1] if body else None)
+        assert response.status_code == int(status), (command, response.text)
+        if method == "POST" and "id" in response.json() and "DEAL" not in known:
+            known["DEAL"] = response.json()["id"]
+
+
+def test_the_page_of_problems_is_where_the_code_looks() -> None:
+    """It ships with the code."""
+    assert PROBLEMS_PAGE.is_file()
