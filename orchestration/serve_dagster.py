@@ -7,6 +7,7 @@ no telemetry. Every child leads a process group of its own, so that stopping tak
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,13 +36,15 @@ def serve_dagster(
     """
     from orchestration.instance import prepare_instance
 
+    with contextlib.suppress(OSError), socket.create_connection((settings.host, port), timeout=1):
+        raise DagsterNotStarted(f"Port {port} is in use. Choose another with DEALBOOK_DAGSTER_PORT.")
     folder = prepare_instance(settings)
-    socket = folder / "code.sock"
+    code_socket = folder / "code.sock"
     address = f"http://{settings.host}:{port}"
     environment = _environment(settings, folder)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context((folder / "service.log").open("ab"))
-        socket.unlink(missing_ok=True)
+        code_socket.unlink(missing_ok=True)
         children: list[subprocess.Popen[bytes]] = []
         stack.callback(_stop, children)
 
@@ -59,13 +62,13 @@ def serve_dagster(
             return child
 
         start(
-            *("dagster", "api", "grpc", "--socket", str(socket), "--module-name", "orchestration.definitions"),
+            *("dagster", "api", "grpc", "--socket", str(code_socket), "--module-name", "orchestration.definitions"),
             *("--working-directory", str(PROJECT_DIR), "--location-name", "dealbook", "--max-workers", "4"),
             *("--log-level", "warning"),
         )
         deadline = time.monotonic() + timeout_seconds
-        _wait_until(socket.exists, children, deadline, folder)
-        place = ("--grpc-socket", str(socket))
+        _wait_until(code_socket.exists, children, deadline, folder)
+        place = ("--grpc-socket", str(code_socket))
         start("dagster_webserver", *place, "--host", settings.host, "--port", str(port))
         if with_schedules:
             start("dagster._daemon", "run", *place, "--log-level", "warning")
