@@ -97,9 +97,9 @@ def test_no_amount_is_a_number(document: dict[str, Any]) -> None:
     """Money is text everywhere, in and out: a float would lose cents."""
     for name, schema in document["components"]["schemas"].items():
         for field, shape in schema.get("properties", {}).items():
-            if re.search(r"(_amount|_value|^amount|revenue_\w+|velocity_per_day)$", field) and name not in (
-                "ComparisonAnswer",  # figures of any metric, most of them rates
-            ):
+            # A comparison holds figures of any metric, most of them rates.
+            is_rate = name == "ComparisonAnswer" or field.startswith("conversion_rate")
+            if re.search(r"(_amount|_value|^amount|revenue_\w+|velocity_per_day)$", field) and not is_rate:
                 types = {shape.get("type"), *(option.get("type") for option in shape.get("anyOf", []))}
                 assert "number" not in types, (name, field)
                 assert "string" in types, (name, field)
