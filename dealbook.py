@@ -206,12 +206,12 @@ def token_create(
 ) -> None:
     """Make a token for the REST API. It is shown once."""
     from ledger import access
-    from ledger.store import utc_now
+    from ledger.log.chain import now_utc
     from ledger.vocabulary import Role
 
     settings = _settings()
     with _ledger(settings).write() as session:
-        user = access.find_user(session, email)
+        user = access.find_user(session, email=email)
         if user is None:
             user = access.create_user(
                 session, access.SYSTEM, email=email, name=name or email.split("@")[0], role=Role(role)
@@ -219,7 +219,7 @@ def token_create(
         elif user.role != role:
             err.print(f"{email} is {user.role}, not {role}. Say --role {user.role}, or use another address.")
             raise typer.Exit(2)
-        expires_at = utc_now() + timedelta(days=days)
+        expires_at = now_utc() + timedelta(days=days)
         token, secret = access.create_token(session, access.SYSTEM, user.id, name="command line", expires_at=expires_at)
         document = {
             "token": secret,

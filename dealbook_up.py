@@ -12,7 +12,7 @@ import socket
 import time
 import urllib.request
 from datetime import datetime
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from ingestion.crm_files import ImportReport
-    from ledger.store import Ledger
-    from orchestration.refresh import RefreshReport
     from rich.console import Console
 
+    from ingestion.crm_files import ImportReport
     from ledger.settings import Settings
+    from ledger.store import Ledger
+    from orchestration.refresh import RefreshReport
 
 ADMIN_EMAIL = "admin@localhost"
 
@@ -123,13 +123,12 @@ def refresh_with_progress(
 
 def make_login_link(ledger: Ledger, base: str, *, email: str | None = None) -> str:
     """Return a one-time address that signs in the user with this e-mail, else the administrator, made when missing."""
-    from ledger.errors import UserNotFound
-
     from ledger import access
+    from ledger.errors import UserNotFound
     from ledger.vocabulary import Role
 
     with ledger.write() as session:
-        user = access.find_user(session, email or ADMIN_EMAIL)
+        user = access.find_user(session, email=email or ADMIN_EMAIL)
         if user is None and email is not None:
             raise UserNotFound(email)
         if user is None:
@@ -161,6 +160,7 @@ def free_port(host: str, port: int, console: Console, what: str) -> int:
 def serve_api(settings: Settings, console: Console, *, announce: Callable[[str], None] | None = None) -> int:
     """Serve REST and workspace until interrupted; call `announce(address)` once it answers. Returns the exit code."""
     import uvicorn
+
     from api.main import create_app
 
     listener = listen(settings.host, settings.port, console, "the workspace and the API")
@@ -183,11 +183,36 @@ def serve_api(settings: Settings, console: Console, *, announce: Callable[[str],
     return 0
 
 
+@contextlib.contextmanager
+def dagster_beside(settings: Settings, console: Console) -> Iterator[str]:
+    """Start Dagster in the background and yield its address at once: nobody waits for it to use the workspace."""
+    from orchestration.serve_dagster import DagsterNotStarted, serve_dagster
+
+    port = free_port(settings.host, settings.dagster_port, console, "Dagster")
+    stop = Event()
+
+    def run() -> None:
+        try:
+            with serve_dagster(settings, port, give_up=stop) as address:
+                console.print(f"The Dagster UI answers on {address}")
+                stop.wait()
+        except DagsterNotStarted as error:
+            if not stop.is_set():
+                console.print(f"Dagster is missing, everything else works. {error}", markup=False)
+
+    runner = Thread(target=run, name="dagster")
+    runner.start()
+    try:
+        yield f"http://{settings.host}:{port}"
+    finally:
+        stop.set()
+        runner.join()
+
+
 def run_everything(settings: Settings, console: Console, *, deals: int, agents: int, with_dagster: bool) -> int:
     """Bring the whole product up on this machine; returns the exit code when it has stopped."""
     from ledger.store import initialise
     from orchestration.dbt_docs import build_docs
-    from orchestration.serve_dagster import serve_dagster
 
     started = time.monotonic()
     console.print(f"dealbook keeps its data in {settings.home}")
@@ -204,9 +229,7 @@ def run_everything(settings: Settings, console: Console, *, deals: int, agents: 
         with contextlib.ExitStack() as children:
             dagster_address = ""
             if with_dagster:
-                port = free_port(settings.host, settings.dagster_port, console, "Dagster")
-                with progress_of(console, "Starting Dagster"):
-                    dagster_address = children.enter_context(serve_dagster(settings, port))
+                dagster_address = children.enter_context(dagster_beside(settings, console))
 
             def announce(address: str) -> None:
                 console.print(f"\n[bold]dealbook is up[/] ({time.monotonic() - started:.0f} s)")
@@ -215,7 +238,7 @@ def run_everything(settings: Settings, console: Console, *, deals: int, agents: 
                 console.print(f"  REST API     {address}/api/v1   description: {address}/openapi.json")
                 console.print(f"  dbt docs     {address}/docs/dbt")
                 if dagster_address:
-                    console.print(f"  Dagster UI   {dagster_address}")
+                    console.print(f"  Dagster UI   {dagster_address}   (takes a few seconds more)")
                 console.print("  Another link: dealbook login-link.  Stop with Ctrl-C.\n")
 
             return serve_api(settings, console, announce=announce)
@@ -226,8 +249,9 @@ def run_everything(settings: Settings, console: Console, *, deals: int, agents: 
 
 def _is_empty(ledger: Ledger) -> bool:
     """Whether the ledger has never held a deal."""
-    from ledger.tables import AgentDeal
     from sqlalchemy import select
+
+    from ledger.tables import AgentDeal
 
     with ledger.read() as session:
         return session.execute(select(AgentDeal.id).limit(1)).first() is None
@@ -236,7 +260,6 @@ def _is_empty(ledger: Ledger) -> bool:
 def _load_demo_references(settings: Settings, console: Console) -> None:
     """Load the reference figures shipped with dealbook into a new warehouse."""
     from ingestion.reference_files import load_reference_files
-
     from ledger.settings import PROJECT_DIR
 
     files = sorted((PROJECT_DIR / "data" / "reference").glob("*.csv"))

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from urllib.error import URLError
 
 from ledger.settings import PROJECT_DIR, Settings
@@ -27,12 +28,17 @@ class DagsterNotStarted(Exception):  # noqa: N818 - errors are named as facts, l
 
 @contextlib.contextmanager
 def serve_dagster(
-    settings: Settings, port: int, *, with_schedules: bool = True, timeout_seconds: float = 120
+    settings: Settings,
+    port: int,
+    *,
+    with_schedules: bool = True,
+    timeout_seconds: float = 120,
+    give_up: Event | None = None,
 ) -> Iterator[str]:
     """Serve the Dagster UI on `port` of the settings' host until the context ends; yields its address once it answers.
 
-    Raises `DagsterNotStarted` when it does not answer in time. Nothing is left running afterwards, also after a
-    KeyboardInterrupt or SystemExit.
+    Raises `DagsterNotStarted` when it does not answer in time, or when `give_up` is set before it does. Nothing is
+    left running afterwards, also after a KeyboardInterrupt or SystemExit.
     """
     from orchestration.instance import prepare_instance
 
@@ -67,12 +73,12 @@ def serve_dagster(
             *("--log-level", "warning"),
         )
         deadline = time.monotonic() + timeout_seconds
-        _wait_until(code_socket.exists, children, deadline, folder)
+        _wait_until(code_socket.exists, children, deadline, folder, give_up)
         place = ("--grpc-socket", str(code_socket))
         start("dagster_webserver", *place, "--host", settings.host, "--port", str(port))
         if with_schedules:
             start("dagster._daemon", "run", *place, "--log-level", "warning")
-        _wait_until(lambda: _answers(f"{address}/server_info"), children, deadline, folder)
+        _wait_until(lambda: _answers(f"{address}/server_info"), children, deadline, folder, give_up)
         yield address
 
 
@@ -96,11 +102,17 @@ def _answers(address: str) -> bool:
 
 
 def _wait_until(
-    is_ready: Callable[[], bool], children: list[subprocess.Popen[bytes]], deadline: float, folder: Path
+    is_ready: Callable[[], bool],
+    children: list[subprocess.Popen[bytes]],
+    deadline: float,
+    folder: Path,
+    give_up: Event | None,
 ) -> None:
     while not is_ready():
         if any(child.poll() is not None for child in children) or time.monotonic() > deadline:
             raise DagsterNotStarted(f"Dagster did not come up. Its log says why: {folder / 'service.log'}")
+        if give_up is not None and give_up.wait(0.1):
+            raise DagsterNotStarted("Stopped before Dagster was up.")
         time.sleep(0.1)
 
 
