@@ -33,7 +33,7 @@ UNION ALL SELECT i, 21, 'deal.reopened', 'negotiation', end_at + INTERVAL 12 DAY
     WHERE fate < 70 AND chance < 2
 UNION ALL SELECT i, 22, 'deal.stage_changed', 'closed_won', end_at + INTERVAL 25 DAY, NULL, 'closed_won' FROM ends
     WHERE fate < 45 AND chance < 2
-UNION ALL SELECT i, 15, 'deal.assigned', NULL, opened_at + INTERVAL 5 DAY, 'agent-' || (hash(i, 12) % getvariable('agents')), NULL
+UNION ALL SELECT i, 15, 'deal.assigned', NULL, opened_at + to_days((5 + hash(i, 16) % 90)::INT), 'agent-' || (hash(i, 12) % getvariable('agents')), NULL
     FROM deal_plan WHERE chance BETWEEN 2 AND 6
 UNION ALL SELECT i, 16, 'deal.stage_changed', 'agreement', opened_at + INTERVAL 1 HOUR, NULL, 'open'
     FROM deal_plan WHERE chance BETWEEN 7 AND 9
@@ -107,5 +107,5 @@ FROM range(getvariable('agents')) t(a);
 
 INSERT INTO raw.fx_rates
 SELECT 'fx-' || m, 'USD', 'SGD', (1.3 + (hash(m, 30) % 100)::INT / 1000)::DECIMAL(18, 8),
-    (DATE '2022-02-01' + to_months(m::INT))::DATE, 'synthetic', 'fx.csv', 'f', m + 1, TIMESTAMPTZ '2022-01-03 00:00:00+00'
+    (DATE '2022-05-01' + to_months(m::INT))::DATE, 'synthetic', 'fx.csv', 'f', m + 1, TIMESTAMPTZ '2022-01-03 00:00:00+00'
 FROM range(getvariable('days') // 30) t(m);
