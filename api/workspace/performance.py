@@ -181,7 +181,7 @@ class _Page:
             _show_trend(reading.series, summary)
         with box("div", "panels"):
             tables.show_currencies(summary)
-            tables.show_comparison(reading.comparison)
+            tables.show_comparison(reading.comparison, summary)
             tables.show_team(reading.team, reading.team_before, summary, self._address_of)
 
     def _show_choices(self, reading: Reading) -> None:

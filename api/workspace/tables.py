@@ -10,7 +10,13 @@ from api.figures import Comparison, Snapshot, Summary
 from api.workspace import wording
 from api.workspace.elements import box, cell, panel, text
 
-METRICS = {"conversion_rate": "Win rate", "avg_cycle_days": "Days to win", "median_cycle_days": "Median days to win"}
+# Benchmarks name one figure in several ways; the marts have already brought rates to shares of one.
+METRICS = {
+    **dict.fromkeys(("conversion_rate", "conversion_rate_pct", "win_rate", "win_rate_pct"), "Win rate"),
+    "conversion_rate_value": "Win rate by value",
+    **dict.fromkeys(("avg_cycle_days", "sales_cycle_days"), "Days to win"),
+    "median_cycle_days": "Median days to win",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +139,10 @@ def show_currencies(summary: Summary) -> None:
                         _money_cells(row.currency, row.confirmed_commission_amount, row.disputed_commission_amount)
 
 
-def show_comparison(rows: Sequence[Comparison]) -> None:
+def show_comparison(rows: Sequence[Comparison], summary: Summary) -> None:
     """Draw the agent's figures beside their benchmarks, with source and the number of deals behind the agent's."""
-    with panel("Against benchmarks", "To date, beside the reference figure in force."):
+    day = wording.day(summary.publication.as_of_date)
+    with panel("Against benchmarks", f"Over all deals closed up to {day}, beside the reference figure in force."):
         if not rows:
             text("p", "No benchmark applies yet. Load reference figures with:", "muted")
             text("code", "dealbook reference FILE && dealbook refresh", "command")
@@ -148,30 +155,30 @@ def show_comparison(rows: Sequence[Comparison]) -> None:
 
 
 def _draw_comparison(row: Comparison) -> None:
-    def write(value: float | None) -> str:
-        return wording.rate(value) if row.metric_key.endswith("rate") else wording.days(value)
-
-    scope = [wording.say(row.cohort), *(wording.say(word) for word in (row.asset_type, row.deal_type) if word)]
-    source = row.source or wording.NOTHING
-    since = f", {row.effective_date.year}" if row.effective_date else ""
+    scope = [wording.say(row.cohort), *(wording.say(word).lower() for word in (row.asset_type, row.deal_type) if word)]
+    since = f", {wording.day(row.effective_date)}" if row.effective_date else ""
     with box("tr", data_metric=row.metric_key):
         with box("th", scope="row"):
             text("div", METRICS.get(row.metric_key) or wording.say(row.metric_key))
             text("div", ", ".join(scope), "headline-note")
-        cell(write(row.agent_value))
-        cell(write(row.benchmark_value))
+        cell(_write_metric(row, row.agent_value))
+        cell(_write_metric(row, row.benchmark_value))
         cell(_write_difference(row))
         cell(f"{row.n:,}")
-        cell(f"{source}{since}", is_text=True)
+        cell(f"{row.source or wording.NOTHING}{since}", is_text=True)
+
+
+def _write_metric(row: Comparison, value: float | None) -> str:
+    return wording.days(value) if row.metric_key.endswith("_days") else wording.rate(value)
 
 
 def _write_difference(row: Comparison) -> str:
     if row.delta is None:
         return wording.NOTHING
     sign = "−" if row.delta < 0 else "+"
-    if row.metric_key.endswith("rate"):
-        return f"{sign}{abs(row.delta) * 100:.1f} points"
-    return f"{sign}{wording.days(abs(row.delta))}"
+    if row.metric_key.endswith("_days"):
+        return f"{sign}{wording.days(abs(row.delta))}"
+    return f"{sign}{abs(row.delta) * 100:.1f} points"
 
 
 def _heads(first: str, *others: str) -> None:

@@ -69,7 +69,6 @@ def found_agency(ledger: Ledger, *, deals_per_agent: int = 60, now: datetime | N
         for rank, agent_id in enumerate(agents.values()):
             for _ in range(deals_per_agent - 3 * rank):
                 _work_deal(session, rng, agent_id, now - timedelta(days=rng.uniform(5, 700)), now)
-        _open_hostile_deal(session, agents["Anna Lim"], now)
     return Agency(agents, manager.id, token)
 
 
@@ -102,7 +101,7 @@ def _work_deal(session: Session, rng: random.Random, agent_id: str, opened_at: d
         if fate < 0.09:
             advance_stage(session, SYSTEM, deal.id, PipelineStage.CLOSED_LOST, effective_at=moment)
             return
-        if fate < 0.2 and now - moment < timedelta(days=70):
+        if fate < 0.2 and now - moment < timedelta(days=110):
             return
         advance_stage(session, SYSTEM, deal.id, stage, effective_at=moment)
     moment += timedelta(days=rng.uniform(1, 24))
@@ -143,7 +142,8 @@ def _earn_commission(
         open_dispute(session, SYSTEM, commission.id, amount=Decimal("5000.00"), reason="Introducer's share in question")
 
 
-def _open_hostile_deal(session: Session, agent_id: str, now: datetime) -> None:
+def open_hostile_deal(session: Session, agent_id: str) -> None:
+    """Open a deal whose title and company are an attack on whoever shows them."""
     deal = open_deal(
         session,
         SYSTEM,
@@ -154,7 +154,6 @@ def _open_hostile_deal(session: Session, agent_id: str, now: datetime) -> None:
             deal_type=DealType.LEASE,
             estimated_value_amount=Decimal("1234567.89"),
             confidence=Decimal("0.50"),
-            opened_at=now - timedelta(days=40),
         ),
     )
     add_contact(session, SYSTEM, deal.id, company=HOSTILE)

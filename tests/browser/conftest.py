@@ -13,6 +13,8 @@ from ledger.store import Ledger, initialise
 from tests.browser.agency import Agency, found_agency
 from tests.support.browser import CHROMIUM_ARGUMENTS, Watcher, find_chromium, run_verb, serve
 
+REFERENCE = Path(__file__).resolve().parents[2] / "data" / "reference"
+
 
 @dataclass(frozen=True)
 class Office:
@@ -46,6 +48,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     settings = Settings(home=tmp_path_factory.mktemp("agency") / "home")
     ledger = initialise(settings)
     agency = found_agency(ledger)
+    run_verb(settings.home, "reference", *map(str, sorted(REFERENCE.glob("*.csv"))))
     run_verb(settings.home, "refresh")
     with serve(settings.home) as address:
         yield Office(agency, ledger, settings, address)

@@ -106,6 +106,28 @@ def test_the_team_is_in_order_and_leads_to_its_members(manager_page: Page, offic
     expect(page.get_by_role("button", name="To date")).to_have_attribute("aria-pressed", "true")
 
 
+def test_benchmarks_stand_beside_the_agent(manager_page: Page, office: Office) -> None:
+    """Each comparison shows both figures, the source and the number of deals behind them, as REST has them."""
+    agent_id = office.agency.agents["Anna Lim"]
+    manager_page.goto(f"{office.address}/agents/performance?agent_id={agent_id}")
+    answer = manager_page.request.get(
+        f"{office.address}/api/v1/performance/comparison",
+        params={"agent_id": agent_id},
+        headers={"Authorization": f"Bearer {office.agency.manager_token}"},
+    ).json()
+    rows = manager_page.locator("#benchmarks tbody tr")
+    expect(rows).to_have_count(len(answer["items"]))
+    assert answer["items"]
+    for index, item in enumerate(answer["items"]):
+        cells = rows.nth(index).locator("td")
+        is_days = item["metric_key"].endswith("_days")
+        for place, key in enumerate(("agent_value", "benchmark_value")):
+            value = float(item[key])
+            expect(cells.nth(place)).to_have_text(f"{value:,.1f}" if is_days else f"{value * 100:.1f} %")
+        expect(cells.nth(3)).to_have_text(f"{item['n']:,}")
+        expect(cells.nth(4)).to_contain_text(item["source"])
+
+
 def test_the_chip_says_what_the_numbers_cover(manager_page: Page, office: Office) -> None:
     """Whoever reads a number can see of which day it is, of how much of the log, and how old."""
     freshness = read_summary(manager_page, office, office.agency.agents["Anna Lim"])["freshness"]

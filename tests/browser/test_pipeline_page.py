@@ -11,7 +11,7 @@ from ledger.access import SYSTEM
 from ledger.deal_rules import NewDeal
 from ledger.deals import open_deal
 from ledger.vocabulary import AssetType, DealType, PipelineStage
-from tests.browser.agency import HOSTILE
+from tests.browser.agency import HOSTILE, open_hostile_deal
 from tests.browser.conftest import Office
 
 pytestmark = pytest.mark.browser
@@ -78,6 +78,9 @@ def test_a_column_loads_as_it_scrolls(board: Page, office: Office) -> None:
 
 def test_hostile_text_is_shown_as_text(board: Page, office: Office) -> None:
     """A title or company full of markup and template marks stands there as written, and nothing of it runs."""
+    with office.ledger.write() as session:
+        open_hostile_deal(session, office.agency.agents["Anna Lim"])
+    board.reload()
     card = board.locator(".deal", has_text="onerror").first
     expect(card.locator(".deal-title")).to_have_text(HOSTILE)
     expect(card.locator(".deal-sub").first).to_have_text(HOSTILE)
