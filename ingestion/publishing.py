@@ -284,11 +284,11 @@ def _flip(published_dir: Path, publication: Publication, action: str) -> None:
 
 
 def _sweep(published_dir: Path, keep: int) -> None:
-    current = _read_pointer(published_dir)
-    for publication in list_publications(published_dir)[keep:]:
-        if publication.name != current:
-            (published_dir / publication.name).unlink(missing_ok=True)
-            (published_dir / publication.name).with_suffix(".json").unlink(missing_ok=True)
+    """Remove all but the newest `keep`; the current one, published a moment ago, is the newest."""
+    for publication in list_publications(published_dir)[max(keep, 1) :]:
+        path = published_dir / publication.name
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
 
 
 def _remove_leftovers(published_dir: Path) -> None:
