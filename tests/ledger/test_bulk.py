@@ -11,7 +11,9 @@ from ledger import commissions, deals
 from ledger.actors import SYSTEM
 from ledger.bulk import (
     BulkImport,
+    ImportedAdjustment,
     ImportedCommission,
+    ImportedDispute,
     ImportedPerson,
     ImportedStage,
     ImportedStageEvent,
@@ -106,12 +108,8 @@ def test_a_new_deal_brings_its_whole_path(ledger: Ledger, staff: Staff) -> None:
 
 def test_the_same_import_again_adds_nothing_to_the_log(ledger: Ledger, staff: Staff) -> None:
     people = [ImportedPerson("Cara Ng"), ImportedPerson("Dan Ho", "dan@example.com")]
-    items = [
-        imported_deal(
-            staff.agent, f"crm:{i}", company=f"Company {i}", metadata={"row": str(i)}, confidence=Decimal("0.5")
-        )
-        for i in range(5)
-    ]
+    stated: dict[str, Any] = {"metadata": {"row": "1"}, "confidence": Decimal("0.5")}
+    items = [imported_deal(staff.agent, f"crm:{i}", company=f"Company {i}", **stated) for i in range(5)]
     items.append(imported_deal(staff.agent, "crm:won", stages=CLOSED, actual_close_date=date(2025, 2, 6)))
     items.append(imported_deal(staff.agent, "crm:gone", is_cancelled=True, cancelled_at=after(20)))
     items.append(imported_deal(staff.agent, "crm:gone too", is_cancelled=True))
@@ -359,9 +357,18 @@ def test_both_paths_give_the_same_fold(tmp_path_factory: pytest.TempPathFactory)
     item = imported_deal(SYSTEM, agent_id=agents[0], metadata={"a": "b"}, contact_name="Tan", confidence=Decimal("0.4"))
     import_items(bulk, "deals", [item])
     statuses = [(CommissionStatus.CONFIRMED, after(10))]
-    line = ImportedCommission("crm:1", agents[0] or "", CommissionType.BONUS, Decimal("99.90"), "SGD", Decimal("0.1"),
-                              after(1), statuses=statuses, disputes=[(Decimal(3), after(20), after(21), DisputeOutcome.DENIED, "r")],
-                              adjustments=[(AdjustmentType.CORRECTION, Decimal(-1), after(30), "n")])  # fmt: skip
+    line = ImportedCommission(
+        "crm:1",
+        agents[0] or "",
+        CommissionType.BONUS,
+        Decimal("99.90"),
+        "SGD",
+        Decimal("0.1"),
+        after(1),
+        statuses=statuses,
+        disputes=[ImportedDispute(Decimal(3), after(20), after(21), DisputeOutcome.DENIED, "r")],
+        adjustments=[ImportedAdjustment(AdjustmentType.CORRECTION, Decimal(-1), after(30), "n")],
+    )
     import_items(bulk, "commissions", [line])
 
     new = new_deal(

@@ -20,7 +20,7 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.di
 DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DOCUMENTS)
 def test_bytes_are_those_of_rfc_8785(document: dict[str, Any]) -> None:
     assert encode_entry(document) == rfc8785.dumps(document)
