@@ -46,26 +46,20 @@ def icon(name: str, classes: str = "") -> None:
 
 
 def segments(
-    label: str, options: dict[str, str], chosen: str, on_choose: Callable[[str], Awaitable[None]]
-) -> Callable[[str], None]:
-    """Make a row of buttons of which one is pressed; return a function that presses another without calling back."""
+    label: str, options: dict[str, str], chosen: str, on_choose: Callable[[str], Awaitable[None] | None]
+) -> None:
+    """Make a row of buttons of which one is pressed, `chosen` at first; `on_choose` gets the key of the next one."""
     buttons: dict[str, ui.element] = {}
 
-    def press(value: str) -> None:
+    def press(value: str) -> Awaitable[None] | None:
         for key, button in buttons.items():
             button.props["aria-pressed"] = "true" if key == value else "false"
-            button.update()
-
-    async def choose(value: str) -> None:
-        press(value)
-        await on_choose(value)
+        return on_choose(value)
 
     with box("div", "segments", role="group", aria_label=label):
         for key, words in options.items():
-            buttons[key] = text("button", words, type="button")
-            buttons[key].on("click", lambda key=key: choose(key))
-    press(chosen)
-    return press
+            buttons[key] = text("button", words, type="button", aria_pressed="true" if key == chosen else "false")
+            buttons[key].on("click", lambda key=key: press(key))
 
 
 def empty(title: str, explanation: str, command: str = "") -> None:

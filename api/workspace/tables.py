@@ -8,7 +8,7 @@ from nicegui import ui
 
 from api.figures import Comparison, Snapshot, Summary
 from api.workspace import wording
-from api.workspace.elements import box, cell, panel, text
+from api.workspace.elements import box, cell, panel, segments, text
 
 # Benchmarks name one figure in several ways; the marts have already brought rates to shares of one.
 METRICS = {
@@ -140,18 +140,36 @@ def show_currencies(summary: Summary) -> None:
 
 
 def show_comparison(rows: Sequence[Comparison], summary: Summary) -> None:
-    """Draw the agent's figures beside their benchmarks, with source and the number of deals behind the agent's."""
+    """Draw the agent's figures beside their benchmarks, with source and the number of deals behind the agent's.
+
+    First those over all the agent's deals; those by asset and deal type, of which there are many, on request.
+    """
     day = wording.day(summary.publication.as_of_date)
-    with panel("Against benchmarks", f"Over all deals closed up to {day}, beside the reference figure in force."):
+    overall = [row for row in rows if row.asset_type is None and row.deal_type is None]
+    with panel(
+        "Against benchmarks", f"Over all deals closed up to {day}, beside the reference figure in force."
+    ) as head:
         if not rows:
             text("p", "No benchmark applies yet. Load reference figures with:", "muted")
             text("code", "dealbook reference FILE && dealbook refresh", "command")
             return
-        with _scrolling("Benchmarks"), box("table", "table", id="benchmarks"):
+        place = box("div", "table-scroll table-tall", tabindex="0", role="region", aria_label="Benchmarks")
+
+    def draw(shown: Sequence[Comparison]) -> None:
+        place.clear()
+        with place, box("table", "table", id="benchmarks"):
             _heads("Figure", "Agent", "Benchmark", "Difference", "Deals", "Source")
             with box("tbody"):
-                for row in rows:
+                for row in shown:
                     _draw_comparison(row)
+
+    draw(overall or rows)
+    if overall and len(overall) < len(rows):
+        with head:
+            choices = {"overall": "Overall", "all": f"By type too ({len(rows):,})"}
+            segments(
+                "Benchmarks shown", choices, "overall", lambda choice: draw(overall if choice == "overall" else rows)
+            )
 
 
 def _draw_comparison(row: Comparison) -> None:

@@ -101,11 +101,14 @@ def _work_deal(session: Session, rng: random.Random, agent_id: str, opened_at: d
         if fate < 0.09:
             advance_stage(session, SYSTEM, deal.id, PipelineStage.CLOSED_LOST, effective_at=moment)
             return
-        if fate < 0.2 and now - moment < timedelta(days=110):
+        if fate < 0.2 and now - moment < timedelta(days=50):
             return
         advance_stage(session, SYSTEM, deal.id, stage, effective_at=moment)
     moment += timedelta(days=rng.uniform(1, 24))
-    if moment >= now or value is None:
+    if moment >= now:
+        return
+    if value is None:
+        advance_stage(session, SYSTEM, deal.id, PipelineStage.CLOSED_LOST, effective_at=moment)
         return
     advance_stage(session, SYSTEM, deal.id, PipelineStage.CLOSED_WON, effective_at=moment)
     _earn_commission(session, rng, deal.id, agent_id, value, deal.estimated_value_currency, moment, now)
