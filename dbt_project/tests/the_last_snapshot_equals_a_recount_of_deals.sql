@@ -15,8 +15,16 @@ with recount as (
         coalesce(sum(cycle_days), 0) as cycle_days_sum,
         {{ median('cycle_days') }} as median_cycle_days,
         count(*) as deals,
-        sum(case when status in ('closed_won', 'closed_lost') and value_reporting is null
-            and estimated_value_amount is not null then 1 else 0 end) as closed_unconverted_count
+        sum(
+            case
+                when
+                    status in ('closed_won', 'closed_lost')
+                    and value_reporting is null
+                    and estimated_value_amount is not null
+                    then 1
+                else 0
+            end
+        ) as closed_unconverted_count
     from {{ ref('deals') }}
     group by credited_agent_id
 ),

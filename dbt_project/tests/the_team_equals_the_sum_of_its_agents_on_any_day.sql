@@ -20,13 +20,18 @@ standing as (
         sum(case when revisions.status = 'closed_won' then 1 else 0 end) as deals_closed_won,
         sum(case when revisions.status = 'closed_lost' then 1 else 0 end) as deals_closed_lost,
         sum(case when revisions.status = 'cancelled' then 1 else 0 end) as deals_cancelled,
-        coalesce(sum(case when revisions.status = 'open' and revisions.estimated_value_currency = {{ reporting_currency() }}
-            then revisions.estimated_value_amount end), 0) as gross_in_reporting_currency
+        sum(
+            case
+                when revisions.status = 'open' and revisions.estimated_value_currency = {{ reporting_currency() }}
+                    then coalesce(revisions.estimated_value_amount, 0)
+                else 0
+            end
+        ) as gross_in_reporting_currency
     from sampled_days
     inner join {{ ref('deal_revisions') }} as revisions
         on
-            revisions.valid_from_date <= sampled_days.snapshot_date
-            and (revisions.valid_to_date is null or revisions.valid_to_date > sampled_days.snapshot_date)
+            sampled_days.snapshot_date >= revisions.valid_from_date
+            and (revisions.valid_to_date is null or sampled_days.snapshot_date < revisions.valid_to_date)
     group by sampled_days.snapshot_date
 ),
 
@@ -41,7 +46,7 @@ agents as (
         sum(weighted_pipeline_value) as weighted_pipeline_value,
         count(*) as agents
     from {{ ref('agent_performance_snapshots') }}
-    where snapshot_date in (select snapshot_date from sampled_days)
+    where snapshot_date in (select sampled_days.snapshot_date from sampled_days)
     group by snapshot_date
 ),
 
@@ -52,7 +57,7 @@ stages as (
         sum(gross_pipeline_value) as gross_pipeline_value,
         sum(weighted_pipeline_value) as weighted_pipeline_value
     from {{ ref('pipeline_stage_daily') }}
-    where snapshot_date in (select snapshot_date from sampled_days)
+    where snapshot_date in (select sampled_days.snapshot_date from sampled_days)
     group by snapshot_date
 ),
 
@@ -62,7 +67,7 @@ currencies as (
         sum(case when currency = {{ reporting_currency() }} then gross_pipeline_value else 0 end)
             as gross_in_reporting_currency
     from {{ ref('agent_currency_snapshots') }}
-    where snapshot_date in (select snapshot_date from sampled_days)
+    where snapshot_date in (select sampled_days.snapshot_date from sampled_days)
     group by snapshot_date
 )
 
@@ -85,4 +90,5 @@ where
     or coalesce(currencies.gross_in_reporting_currency, 0) <> coalesce(standing.gross_in_reporting_currency, 0)
     -- Agents and stages are rounded to cents one by one.
     or abs(coalesce(agents.gross_pipeline_value, 0) - coalesce(stages.gross_pipeline_value, 0)) > 0.1 * agents.agents
-    or abs(coalesce(agents.weighted_pipeline_value, 0) - coalesce(stages.weighted_pipeline_value, 0)) > 0.1 * agents.agents
+    or abs(coalesce(agents.weighted_pipeline_value, 0) - coalesce(stages.weighted_pipeline_value, 0))
+    > 0.1 * agents.agents

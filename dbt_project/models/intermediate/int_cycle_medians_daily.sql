@@ -50,8 +50,8 @@ segment_deals as (
     inner join won_spans
         on
             segments.agent_id = won_spans.agent_id
-            and (segments.segment_end is null or won_spans.won_date < segments.segment_end)
-            and (won_spans.reopened_date is null or won_spans.reopened_date >= segments.segment_end)
+            and (segments.segment_end is null or segments.segment_end > won_spans.won_date)
+            and (won_spans.reopened_date is null or segments.segment_end <= won_spans.reopened_date)
 ),
 
 medians as (

@@ -10,7 +10,7 @@ rates as (
     select * from {{ ref('int_fx_rates_daily') }}
 ),
 
--- The state of a deal at the end of a day, and the days for which it stood: what came and went within a day is left out.
+-- The state of a deal at the end of a day, and the days for which it stood: what came and went within a day is out.
 states as (
     select
         deal_revisions.credited_agent_id as agent_id,

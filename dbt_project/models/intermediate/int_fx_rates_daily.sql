@@ -24,7 +24,7 @@ final as (
     inner join days
         on
             rate_spans.effective_date <= days.snapshot_date
-            and (rate_spans.next_effective_date is null or days.snapshot_date < rate_spans.next_effective_date)
+            and (rate_spans.next_effective_date is null or rate_spans.next_effective_date > days.snapshot_date)
     union all
     select
         {{ reporting_currency() }} as currency,

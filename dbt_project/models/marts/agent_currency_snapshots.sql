@@ -1,3 +1,9 @@
+{% set counts = ['deals_open', 'deals_closed_won', 'deals_open_with_value', 'open_disputes'] %}
+{% set amounts = [
+    'gross_pipeline_value', 'weighted_pipeline_value', 'value_without_confidence', 'won_value', 'lost_value',
+    'confirmed_commission_amount', 'disputed_commission_amount'
+] %}
+
 with deal_changes as (
     select * from {{ ref('int_deal_changes_daily') }}
 ),
@@ -43,19 +49,14 @@ changes as (
     from commission_changes
 ),
 
-{% set counts = ['deals_open', 'deals_closed_won', 'deals_open_with_value', 'open_disputes'] %}
-{% set amounts = [
-    'gross_pipeline_value', 'weighted_pipeline_value', 'value_without_confidence', 'won_value', 'lost_value',
-    'confirmed_commission_amount', 'disputed_commission_amount'
-] %}
 changes_by_day as (
     select
+        {% for column in counts + amounts %}
+            sum({{ column }}) as {{ column }},
+        {% endfor %}
         agent_id,
         currency,
-        change_date,
-        {% for column in counts + amounts -%}
-        sum({{ column }}) as {{ column }}{{ "," if not loop.last }}
-        {% endfor %}
+        change_date
     from changes
     group by agent_id, currency, change_date
 ),
@@ -72,12 +73,12 @@ days as (
 -- A day is the running sum of all changes up to it.
 running as (
     select
+        {% for column in counts + amounts %}
+            sum(changes_by_day.{{ column }}) over so_far as {{ column }},
+        {% endfor %}
         days.agent_id,
         days.currency,
-        days.snapshot_date,
-        {% for column in counts + amounts -%}
-        sum(changes_by_day.{{ column }}) over so_far as {{ column }}{{ "," if not loop.last }}
-        {% endfor %}
+        days.snapshot_date
     from days
     left join changes_by_day
         on
@@ -95,12 +96,12 @@ final as (
         agent_id,
         snapshot_date,
         currency,
-        {% for column in counts -%}
-        {{ count_of(column) }} as {{ column }},
-        {% endfor -%}
-        {% for column in amounts -%}
-        {{ money_total(column) }} as {{ column }},
-        {% endfor -%}
+        {% for column in counts %}
+            {{ count_of(column) }} as {{ column }},
+        {% endfor %}
+        {% for column in amounts %}
+            {{ money_total(column) }} as {{ column }},
+        {% endfor %}
         {{ provenance() }}
     from running
 )

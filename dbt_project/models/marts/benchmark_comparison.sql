@@ -36,7 +36,10 @@ slices as (
         sum(case when status = 'closed_won' then cycle_microseconds end) as won_microseconds,
         {{ median("case when status = 'closed_won' then cycle_microseconds end") }} as median_microseconds
     from closed_deals
-    group by grouping sets ((agent_id), (agent_id, asset_type), (agent_id, deal_type), (agent_id, asset_type, deal_type))
+    group by
+        grouping sets (
+            (agent_id), (agent_id, asset_type), (agent_id, deal_type), (agent_id, asset_type, deal_type)
+        )
 ),
 
 agent_metrics as (

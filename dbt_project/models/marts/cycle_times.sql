@@ -11,7 +11,8 @@ observed as (
     select
         credited_agent_id as agent_id,
         status = 'closed_won' as is_won,
-        {{ microseconds_between('opened_at', 'coalesce(closed_at, ' ~ end_of_as_of_day() ~ ')') }} as observed_microseconds
+        {{ microseconds_between('opened_at', 'coalesce(closed_at, ' ~ end_of_as_of_day() ~ ')') }}
+            as observed_microseconds
     from deals
     where status in ('open', 'closed_won')
 ),

@@ -65,7 +65,8 @@ compared as (
     select
         *,
         to_status is not null
-        and to_status is distinct from lag(status) over (partition by deal_id order by revision) as is_entry_into_status
+        and to_status <> coalesce(lag(status) over (partition by deal_id order by revision), 'none')
+            as is_entry_into_status
     from folded
 ),
 
