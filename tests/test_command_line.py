@@ -1,15 +1,13 @@
 """Every verb explains itself, and the guide knows every verb."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import typer.main
 
 from dealbook import app
+from tests.support.commands import run_dealbook
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "docs" / "command-line.md"
@@ -28,19 +26,6 @@ def _verbs() -> dict[str, str]:
 
     walk(typer.main.get_command(app), "")
     return found
-
-
-def run_dealbook(home: Path, *words: str, timeout: int = 120, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user would, with its state in `home`."""
-    environment = {**os.environ, "DEALBOOK_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200", **env}
-    return subprocess.run(
-        [sys.executable, "-m", "dealbook", *words],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env=environment,
-        cwd=ROOT,
-    )
 
 
 @pytest.mark.parametrize("verb", _verbs())
