@@ -135,6 +135,8 @@ class Assembler:
         if closed and self.day(closed) < self.day(opened):
             opened_name = self.column(Section.DEALS, "opened_on")
             return Contradiction("closed_on", closed_text, f"lies before '{opened_name}' ({self.day(opened)})")
+        if closed and not is_open and self.day(closed) > self.today:
+            return Contradiction("closed_on", closed_text, f"lies in the future, but '{stage_name}' says '{said}'")
         if closed and is_open and self.day(closed) < self.today:
             return Contradiction(
                 "closed_on",

@@ -20,6 +20,19 @@ from ledger.tables import AgentDeal, StageEvent
 from ledger.vocabulary import PipelineStage, Role
 
 UNKNOWN_DEAL = "is no deal of these files or of the ledger"
+# What the ledger calls a column, where a file's field has another name.
+LEDGER_COLUMNS = {
+    "estimated_value_amount": "value",
+    "estimated_value_currency": "currency",
+    "expected_close_date": "expected_close",
+    "actual_close_date": "closed_on",
+    "external_ref": "id",
+    "agent_id": "agent",
+    "basis_amount": "basis",
+    "basis_currency": "currency",
+    "commission_rate": "rate",
+    "commission_amount": "amount",
+}
 RejectRows = Callable[[int, Sequence[tuple[int, str | None, str | None, str]]], None]
 
 
@@ -208,7 +221,8 @@ class Loader:
     def _settle(self, section: Section, row: Row, outcome: Outcome, value: str | None) -> None:
         self.report.entries += outcome.entries
         if outcome.kind == "refused":
-            self._reject_row(section, row, outcome.column, value, outcome.reason or "refused by the ledger")
+            field = LEDGER_COLUMNS.get(outcome.column or "", outcome.column)
+            self._reject_row(section, row, field, value, outcome.reason or "refused by the ledger")
         else:
             self._accepted(row, outcome.kind)
 

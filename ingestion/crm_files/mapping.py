@@ -34,7 +34,8 @@ def normalise_word(text: str) -> str:
 def _closest(word: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean '{near[0]}'? " * bool(near) + f"Known: {', '.join(known)}"
+    guess = f"did you mean '{near[0]}'? " if near else ""
+    return f"{guess}Known: {', '.join(known)}"
 
 
 class _Part(BaseModel):

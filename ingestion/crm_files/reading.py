@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import polars as pl
 import pyarrow as pa
@@ -67,8 +67,8 @@ def read_header(path: Path, mapping: Mapping) -> list[str]:
             with _opened(path) as file:
                 names = [str(name) for name in pq.ParquetFile(file).schema_arrow.names]
         else:
-            with _opened(path) as file:
-                names = _CsvRows(file, mapping).header
+            with _opened(path) as file, _CsvRows(file, mapping) as rows:
+                names = rows.header
     except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
         raise FileInvalid(f"{path} cannot be read: {error}. Give a CSV or Parquet file, gzipped or not.") from error
     if not any(names):
@@ -86,7 +86,8 @@ def read_batches(path: Path, mapping: Mapping) -> Iterator[TextBatch]:
             if is_parquet(path):
                 yield from _parquet_batches(file, mapping)
             else:
-                yield from _CsvRows(file, mapping).batches()
+                with _CsvRows(file, mapping) as rows:
+                    yield from rows.batches()
     except (OSError, EOFError, pa.ArrowException) as error:
         raise FileInvalid(f"{path} breaks off: {error}. Export it again.") from error
 
@@ -140,12 +141,23 @@ class _CsvRows:
         self.delimiter = mapping.files.delimiter
         self.encoding = mapping.files.encoding
         self.blank_characters = self.delimiter + '" \t\r\n\ufeff'
-        self.reader = csv.reader(self.lines, delimiter=self.delimiter)
+        self.reader = self._new_reader()
         try:
             header = next((row for row in self.reader if any(cell.strip() for cell in row)), [])
         except csv.Error as error:
+            self.text.detach()
             raise OSError(f"its header is not CSV ({error})") from error
         self.header = [cell.strip() for cell in header]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.text.detach()  # the file is closed by who opened it
+
+    def _new_reader(self) -> Iterator[list[str]]:
+        # Strict: a quote in the wrong place is refused, for the lenient reader would move cells without a word.
+        return csv.reader(self.lines, delimiter=self.delimiter, strict=True)
 
     def batches(self) -> Iterator[TextBatch]:
         """Yield the rows after the header."""
@@ -178,7 +190,7 @@ class _CsvRows:
                 # A stray quote swallows line after line: only the first is to blame.
                 reason += "; a quote is opened and not closed on this line"
                 self.lines.give_back_all_but_first()
-                self.reader = csv.reader(self.lines, delimiter=self.delimiter)
+                self.reader = self._new_reader()
             if not reason:
                 reason = self._unfit("".join(row))
             if reason:
