@@ -77,6 +77,7 @@ class Snapshot:
     unconverted_count: int
     won_value: Decimal
     lost_value: Decimal
+    won_value_n: int
     closed_unconverted_count: int
     conversion_numerator: int
     conversion_denominator: int
@@ -95,6 +96,7 @@ class Snapshot:
     commission_unconverted_count: int
     commission_yield: float | None
     revenue_per_won_deal: Decimal | None
+    open_days: int
     revenue_per_open_day: Decimal | None
 
 
@@ -111,6 +113,17 @@ class CurrencyFigures:
     lost_value: Decimal
     confirmed_commission_amount: Decimal
     disputed_commission_amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCurrencyFigures:
+    """What an agent did within a window in one currency, never converted."""
+
+    currency: str
+    deals_closed_won: int
+    won_value: Decimal
+    lost_value: Decimal
+    confirmed_commission_amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +152,7 @@ class WindowFigures:
     commission_yield: float | None
     revenue_per_won_deal: Decimal | None
     revenue_per_open_day: Decimal | None
+    by_currency: list[WindowCurrencyFigures]
 
 
 @dataclass(frozen=True, slots=True)

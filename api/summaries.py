@@ -2,7 +2,7 @@
 
 Every function takes an open `Marts` view and returns the dataclasses of `api/figures.py`; nothing here writes, reads
 the clock or knows who asks. A window's counts and sums are the difference of two cumulative snapshots, its rates are
-recomputed from those differences, and its medians come from the deals that closed in it: neither a rate nor a median
+recomputed from those differences, and its median comes from the deals won in it: neither a rate nor a median
 can be subtracted.
 """
 
@@ -21,6 +21,7 @@ from api.figures import (
     StageFigures,
     Summary,
     Window,
+    WindowCurrencyFigures,
     WindowFigures,
 )
 from api.published import Marts
@@ -30,16 +31,19 @@ CENT = Decimal("0.01")
 
 
 def _columns(row_type: type[Any]) -> str:
-    # Rates and durations may be decimals in a mart; a float is what the row promises.
-    return ", ".join(
-        f"{field.name}::DOUBLE AS {field.name}" if float in (field.type, *get_args(field.type)) else field.name
-        for field in fields(row_type)
-    )
+    return ", ".join(f"{field.name}{_cast_to(field.type)} AS {field.name}" for field in fields(row_type))
+
+
+def _cast_to(field_type: Any) -> str:
+    # A mart divides in double precision; an amount is shown in cents all the same. Single figures keep their scale.
+    if float in (field_type, *get_args(field_type)):
+        return "::DOUBLE"
+    return "::DECIMAL(38,2)" if Decimal in (field_type, *get_args(field_type)) else ""
 
 
 _SNAPSHOT_COLUMNS = _columns(Snapshot)
 _CURRENCY_COLUMNS = _columns(CurrencyFigures)
-_BENCHMARK_COLUMNS = _columns(Benchmark)
+_BENCHMARK_COLUMNS = ", ".join(field.name for field in fields(Benchmark))
 _COMPARISON_COLUMNS = _columns(Comparison)
 
 
@@ -116,10 +120,10 @@ def measure_window(marts: Marts, agent: Agent, window: Window, end: Snapshot | N
     end = end or read_snapshot(marts, agent, window.last)
     if window.first is None:
         start = _empty_snapshot(agent, window.last, end.reporting_currency)
-        median, avg_won_value = end.median_cycle_days, end.avg_won_value
+        median = end.median_cycle_days
     else:
         start = read_snapshot(marts, agent, window.first - timedelta(days=1))
-        median, avg_won_value = _measure_won_deals(marts, agent.agent_id, window.first, window.last)
+        median = _find_median_cycle(marts, agent.agent_id, window.first, window.last)
     won = end.deals_closed_won - start.deals_closed_won
     won_value = end.won_value - start.won_value
     numerator = end.conversion_numerator - start.conversion_numerator
@@ -146,11 +150,12 @@ def measure_window(marts: Marts, agent: Agent, window: Window, end: Snapshot | N
         cycle_n=cycle_n,
         avg_cycle_days=(end.cycle_days_sum - start.cycle_days_sum) / cycle_n if cycle_n else None,
         median_cycle_days=median,
-        avg_won_value=avg_won_value,
+        avg_won_value=_share(won_value, end.won_value_n - start.won_value_n),
         confirmed_commission_amount=confirmed,
         commission_yield=_ratio(confirmed, won_value),
         revenue_per_won_deal=_share(confirmed, won),
-        revenue_per_open_day=_share(confirmed, _count_open_days(marts, agent.agent_id, window)),
+        revenue_per_open_day=_share(confirmed, end.open_days - start.open_days),
+        by_currency=_measure_currencies(marts, agent.agent_id, window),
     )
 
 
@@ -222,23 +227,30 @@ def list_leaders(marts: Marts, day: date, *, by_value: bool) -> list[Leaderboard
     )
 
 
-def _measure_won_deals(marts: Marts, agent_id: str, first: date, last: date) -> tuple[float | None, Decimal | None]:
-    row = marts.rows(
-        "SELECT median(cycle_days) AS median_cycle_days, sum(value_reporting) AS total, count(value_reporting) AS n"
-        " FROM deals WHERE credited_agent_id = ? AND status = 'closed_won' AND closed_date BETWEEN ? AND ?",
+def _measure_currencies(marts: Marts, agent_id: str, window: Window) -> list[WindowCurrencyFigures]:
+    before = window.first - timedelta(days=1) if window.first else None
+    differences = ", ".join(
+        f"ends.{field.name} - coalesce(starts.{field.name}, 0){_cast_to(field.type)} AS {field.name}"
+        for field in fields(WindowCurrencyFigures)
+        if field.name != "currency"
+    )
+    return marts.rows_as(
+        WindowCurrencyFigures,
+        f"SELECT ends.currency, {differences} FROM agent_currency_snapshots AS ends"  # noqa: S608 - our own names
+        " LEFT JOIN agent_currency_snapshots AS starts ON starts.agent_id = ends.agent_id"
+        " AND starts.currency = ends.currency AND starts.snapshot_date = ?"
+        " WHERE ends.agent_id = ? AND ends.snapshot_date = ? ORDER BY ends.currency",
+        [before, agent_id, window.last],
+    )
+
+
+def _find_median_cycle(marts: Marts, agent_id: str, first: date, last: date) -> float | None:
+    median = marts.rows(
+        "SELECT median(cycle_days)::DOUBLE AS days FROM deals"
+        " WHERE credited_agent_id = ? AND status = 'closed_won' AND closed_date BETWEEN ? AND ?",
         [agent_id, first, last],
-    )[0]
-    median = row["median_cycle_days"]
-    return (None if median is None else float(median)), _share(row["total"] or ZERO, row["n"])
-
-
-def _count_open_days(marts: Marts, agent_id: str, window: Window) -> int:
-    row = marts.rows(
-        "SELECT coalesce(sum(deals_open), 0)::BIGINT AS open_days FROM agent_performance_snapshots"
-        " WHERE agent_id = ? AND snapshot_date BETWEEN coalesce(?, DATE '0001-01-01') AND ?",
-        [agent_id, window.first, window.last],
-    )[0]
-    return int(row["open_days"])
+    )[0]["days"]
+    return None if median is None else float(median)
 
 
 def _ratio(numerator: Decimal | int, denominator: Decimal | int) -> float | None:
@@ -265,6 +277,7 @@ def _empty_snapshot(agent: Agent, day: date, currency: str) -> Snapshot:
         unconverted_count=0,
         won_value=ZERO,
         lost_value=ZERO,
+        won_value_n=0,
         closed_unconverted_count=0,
         conversion_numerator=0,
         conversion_denominator=0,
@@ -283,5 +296,6 @@ def _empty_snapshot(agent: Agent, day: date, currency: str) -> Snapshot:
         commission_unconverted_count=0,
         commission_yield=None,
         revenue_per_won_deal=None,
+        open_days=0,
         revenue_per_open_day=None,
     )

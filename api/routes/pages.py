@@ -18,8 +18,8 @@ _STYLE = (
 )
 # The site is one page that dbt writes with its scripts inside.
 _DOCS_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
-    " img-src 'self' data:; font-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
+    " object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 

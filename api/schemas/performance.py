@@ -90,6 +90,16 @@ class RoiAnswer(Answer):
     revenue_per_open_day: MoneySum | None
 
 
+class WindowCurrencyAnswer(Answer):
+    """What happened within a window in one currency, as it was written; nothing is converted."""
+
+    currency: Currency
+    deals_closed_won: int
+    won_value: MoneySum
+    lost_value: MoneySum
+    confirmed_commission_amount: MoneySum
+
+
 class WindowFiguresAnswer(Answer):
     """What happened within a window; money in the reporting currency, durations in days."""
 
@@ -113,6 +123,7 @@ class WindowFiguresAnswer(Answer):
     avg_won_value: MoneySum | None
     confirmed_commission_amount: MoneySum
     roi: RoiAnswer
+    by_currency: list[WindowCurrencyAnswer]
 
     @classmethod
     def of(cls, figures: WindowFigures) -> "WindowFiguresAnswer":

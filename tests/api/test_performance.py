@@ -1,6 +1,8 @@
 """Performance over REST: the published numbers, whose they are, and how fresh."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,17 @@ from tests.api.conftest import People, problem_of
 from tests.support.published_file import AS_OF, publish_sample
 
 
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory, template: tuple[Path, People]) -> Path:
+    folder = tmp_path_factory.mktemp("published")
+    people = template[1]
+    publish_sample(folder, agents={people.anna.id: "Anna Lim", people.ben.id: "Ben Ong"})
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def published(settings: Settings, people: People) -> None:
-    publish_sample(settings.published_dir, agents={people.anna.id: "Anna Lim", people.ben.id: "Ben Ong"})
+def published(settings: Settings, sample: Path) -> None:
+    shutil.copytree(sample, settings.published_dir)
 
 
 def read(client: TestClient, people: People, address: str, **parameters: Any) -> dict[str, Any]:
@@ -40,6 +50,15 @@ def test_summary_holds_the_newest_snapshot_the_window_and_roi(client: TestClient
     assert summary["in_window"]["conversion_rate"] == 0.6
     assert summary["in_window"]["won_value"] == "3000.00"
     assert summary["in_window"]["roi"]["revenue_per_won_deal"] == "20.00"
+    assert summary["in_window"]["by_currency"] == [
+        {
+            "currency": "SGD",
+            "deals_closed_won": 3,
+            "won_value": "3000.00",
+            "lost_value": "1000.00",
+            "confirmed_commission_amount": "60.00",
+        }
+    ]
     assert summary["previous_window"]["to"] == "2025-05-31"
     assert summary["by_currency"][0]["currency"] == "SGD"
     assert summary["by_currency"][0]["won_value"] == "6000.00"

@@ -4,12 +4,14 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from api import summaries
 from api.figures import Agent, Period, Window
 from api.published import NothingPublished, PublishedMarts
-from tests.support.published_file import ANNA, AS_OF, BEN, publish_sample
+from ingestion.publishing import publish_marts
+from tests.support.published_file import ANNA, AS_OF, BEN, create_marts, publish_sample, read_contracts
 
 PUBLISHES, READERS, READS_EACH = 20, 4, 500
 
@@ -17,7 +19,7 @@ PUBLISHES, READERS, READS_EACH = 20, 4, 500
 def test_twenty_publishes_against_two_thousand_reads(tmp_path: Path) -> None:
     """No read fails, none mixes two generations, and none of a reader's is older than the one before it."""
     # The files are written beforehand: what is tested is the flip, which is all that readers ever meet.
-    names = [publish_sample(tmp_path, generation=number, log_size=number) for number in range(1, PUBLISHES + 1)]
+    names = [publish_sample(tmp_path, generation=number, log_size=number, days=2) for number in range(1, PUBLISHES + 1)]
     pointer = tmp_path / "CURRENT"
     pointer.write_text(names[0])
     marts = PublishedMarts(tmp_path)
@@ -141,3 +143,30 @@ def test_rates_without_a_denominator_are_null(tmp_path: Path) -> None:
     assert rates == (None, None, None, None)
     assert (figures.median_cycle_days, figures.avg_won_value, figures.revenue_per_open_day) == (None, None, None)
     assert (figures.deals_closed_won, figures.conversion_denominator) == (0, 0)
+
+
+def test_what_the_real_publisher_writes_is_read(tmp_path: Path) -> None:
+    """The manifest's columns are the publisher's business; readers must understand them."""
+    warehouse, folder = tmp_path / "warehouse.duckdb", tmp_path / "published"
+    with duckdb.connect(warehouse) as connection:
+        connection.execute("CREATE SCHEMA marts; USE marts")
+        create_marts(connection)
+    published = publish_marts(
+        warehouse,
+        folder,
+        log_size=7,
+        last_hash="ab" * 32,
+        as_of_date=AS_OF,
+        definition_version="d" * 64,
+        business_timezone="Asia/Singapore",
+        reporting_currency="SGD",
+        dbt_invocation_id=None,
+        dbt_version="1.11.16",
+        run_id="first",
+        reference_digest="e" * 64,
+    )
+    with PublishedMarts(folder).read() as view:
+        assert (view.file_name, view.publication.log_size, view.publication.generation) == (published.name, 7, 1)
+        assert view.publication.published_at == published.published_at
+        assert {mart.mart for mart in view.list_marts()} == set(read_contracts())
+        assert summaries.list_agents(view) == []

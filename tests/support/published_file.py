@@ -2,70 +2,68 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
+import yaml
+
+from ledger.settings import get_settings
 
 AS_OF = date(2025, 6, 30)
 ANNA, BEN = "01890000-0000-7000-8000-00000000000a", "01890000-0000-7000-8000-00000000000b"
 
-TABLES = {
-    "agent_performance_snapshots": """
-        agent_id VARCHAR, agent_name VARCHAR, snapshot_date DATE, reporting_currency VARCHAR,
-        deals_open BIGINT, deals_closed_won BIGINT, deals_closed_lost BIGINT, deals_cancelled BIGINT,
-        gross_pipeline_value DECIMAL(38,2), weighted_pipeline_value DECIMAL(38,2),
-        value_without_confidence DECIMAL(38,2), unconverted_count BIGINT, won_value DECIMAL(38,2), lost_value DECIMAL(38,2), closed_unconverted_count BIGINT,
-        conversion_numerator BIGINT, conversion_denominator BIGINT, conversion_rate DECIMAL(9,6),
-        conversion_value_numerator DECIMAL(38,2), conversion_value_denominator DECIMAL(38,2),
-        conversion_rate_value DECIMAL(9,6), cycle_days_sum DOUBLE, cycle_n BIGINT, avg_cycle_days DOUBLE,
-        median_cycle_days DOUBLE, avg_won_value DECIMAL(38,2), sales_velocity_per_day DECIMAL(38,2),
-        confirmed_commission_amount DECIMAL(38,2), disputed_commission_amount DECIMAL(38,2),
-        commission_unconverted_count BIGINT, commission_yield DECIMAL(9,6), revenue_per_won_deal DECIMAL(38,2),
-        revenue_per_open_day DECIMAL(38,2), log_size BIGINT, as_of_date DATE, definition_version VARCHAR""",
-    "agent_currency_snapshots": """
-        agent_id VARCHAR, snapshot_date DATE, currency VARCHAR, gross_pipeline_value DECIMAL(38,2),
-        weighted_pipeline_value DECIMAL(38,2), deals_open BIGINT, deals_closed_won BIGINT, won_value DECIMAL(38,2),
-        lost_value DECIMAL(38,2), confirmed_commission_amount DECIMAL(38,2), disputed_commission_amount DECIMAL(38,2),
-        log_size BIGINT, definition_version VARCHAR""",
-    "pipeline_stage_daily": """
-        agent_id VARCHAR, stage VARCHAR, snapshot_date DATE, deals_open BIGINT, gross_pipeline_value DECIMAL(38,2),
-        weighted_pipeline_value DECIMAL(38,2), unconverted_count BIGINT, log_size BIGINT, definition_version VARCHAR""",
-    "deals": """
-        deal_id VARCHAR, external_ref VARCHAR, agent_id VARCHAR, agent_name VARCHAR, credited_agent_id VARCHAR,
-        asset_type VARCHAR, deal_type VARCHAR, pipeline_stage VARCHAR, status VARCHAR, lead_source VARCHAR,
-        estimated_value_amount DECIMAL(16,2), estimated_value_currency VARCHAR, value_reporting DECIMAL(38,2),
-        confidence DECIMAL(4,2), effective_confidence DECIMAL(4,2), is_confidence_default BOOLEAN,
-        expected_close_date DATE, actual_close_date DATE, opened_at TIMESTAMPTZ, opened_date DATE,
-        closed_at TIMESTAMPTZ, closed_date DATE, stage_entered_at TIMESTAMPTZ, days_in_stage DOUBLE, cycle_days DOUBLE,
-        log_size BIGINT, definition_version VARCHAR""",
-    "commissions": """
-        commission_id VARCHAR, deal_id VARCHAR, agent_id VARCHAR, agent_name VARCHAR, commission_type VARCHAR,
-        basis_amount DECIMAL(16,2), basis_currency VARCHAR, commission_rate DECIMAL(5,4),
-        commission_amount DECIMAL(16,2), adjustments_amount DECIMAL(38,2), net_commission_amount DECIMAL(38,2),
-        status VARCHAR, introduced_at TIMESTAMPTZ, confirmed_at TIMESTAMPTZ, invoiced_at TIMESTAMPTZ,
-        paid_at TIMESTAMPTZ, disputed_at TIMESTAMPTZ, resolved_at TIMESTAMPTZ, open_dispute_amount DECIMAL(38,2),
-        log_size BIGINT, definition_version VARCHAR""",
-    "cycle_times": """
-        agent_id VARCHAR, won_n BIGINT, open_n BIGINT, avg_cycle_days DOUBLE, median_cycle_days DOUBLE,
-        km_median_cycle_days DOUBLE, log_size BIGINT, definition_version VARCHAR""",
-    "performance_benchmarks": """
-        reference_id VARCHAR, metric_key VARCHAR, asset_type VARCHAR, deal_type VARCHAR, cohort VARCHAR,
-        metric_value DECIMAL(18,6), value_text VARCHAR, unit VARCHAR, region VARCHAR, effective_date DATE,
-        source VARCHAR, source_url VARCHAR, note VARCHAR, log_size BIGINT, definition_version VARCHAR""",
-    "benchmark_comparison": """
-        agent_id VARCHAR, metric_key VARCHAR, asset_type VARCHAR, deal_type VARCHAR, cohort VARCHAR,
-        agent_value DOUBLE, benchmark_value DECIMAL(18,6), delta DOUBLE, ratio DOUBLE, source VARCHAR,
-        effective_date DATE, n BIGINT, as_of_date DATE, log_size BIGINT, definition_version VARCHAR""",
-    "manifest": """
-        generation BIGINT, log_size BIGINT, log_last_hash VARCHAR, as_of_date DATE, definition_version VARCHAR,
-        business_timezone VARCHAR, reporting_currency VARCHAR, dbt_invocation_id VARCHAR, dbt_version VARCHAR,
-        published_at TIMESTAMPTZ, checkpoint VARCHAR""",
-    "manifest_marts": "mart VARCHAR, row_count BIGINT, digest VARCHAR",
+MARTS_DIR = get_settings().dbt_project_dir / "models" / "marts"
+MANIFEST = """
+    generation BIGINT, log_size BIGINT, log_last_hash VARCHAR, as_of_date DATE, definition_version VARCHAR,
+    business_timezone VARCHAR, reporting_currency VARCHAR, dbt_invocation_id VARCHAR, dbt_version VARCHAR,
+    run_id VARCHAR, reference_digest VARCHAR, published_at TIMESTAMPTZ, checkpoint VARCHAR"""
+NOTHING = {
+    "bigint": 0,
+    "varchar": "",
+    "double": 0.0,
+    "boolean": False,
+    "date": AS_OF,
+    "timestamptz": datetime(2025, 1, 1, tzinfo=UTC),
 }
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the contract of its mart has it."""
+
+    name: str
+    data_type: str
+    is_required: bool
+
+    @property
+    def nothing(self) -> Any:
+        """What stands in a required column of which a test says nothing."""
+        if not self.is_required:
+            return None
+        return NOTHING.get(self.data_type, Decimal(0))
+
+
+@lru_cache(maxsize=1)
+def read_contracts() -> dict[str, list[Column]]:
+    """Return the columns of every mart from its enforced dbt contract: what is tested here is what is published."""
+    return {
+        model["name"]: [
+            Column(
+                column["name"],
+                column["data_type"].lower().replace("timestamp with time zone", "timestamptz"),
+                any(constraint["type"] == "not_null" for constraint in column.get("constraints", [])),
+            )
+            for column in model["columns"]
+        ]
+        for path in sorted(MARTS_DIR.glob("*.yml"))
+        for model in yaml.safe_load(path.read_text())["models"]
+    }
 
 
 def publish_sample(
@@ -75,9 +73,10 @@ def publish_sample(
     log_size: int = 100,
     published_at: datetime | None = None,
     agents: Mapping[str, str] | None = None,
+    days: int = 60,
     extra: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> str:
-    """Write a published file of two agents and 60 days and point `CURRENT` at it; return the file's name.
+    """Write a published file of two agents and some days and point `CURRENT` at it; return the file's name.
 
     Agent Anna wins a deal of 1,000.00 SGD every tenth day and loses one every fifteenth; Ben has nothing yet.
     Every amount of pipeline carries the generation, so that a reader can tell generations apart in any row.
@@ -86,10 +85,11 @@ def publish_sample(
     name = f"marts-{log_size:012d}-run{generation}.duckdb"
     agents = agents or {ANNA: "Anna Lim", BEN: "Ben Ong"}
     with duckdb.connect(str(published_dir / name)) as connection:
-        for table, columns in TABLES.items():
-            connection.execute(f"CREATE TABLE {table} ({columns})")
+        create_marts(connection)
+        connection.execute(f"CREATE TABLE manifest ({MANIFEST})")
+        connection.execute("CREATE TABLE manifest_marts (mart VARCHAR, row_count BIGINT, digest VARCHAR)")
         for number, (agent_id, agent_name) in enumerate(agents.items()):
-            _write_agent(connection, agent_id, agent_name, generation, log_size, is_active=number == 0)
+            _write_agent(connection, agent_id, agent_name, generation, log_size, days, is_active=number == 0)
         _insert(
             connection,
             "performance_benchmarks",
@@ -132,13 +132,14 @@ def _write_agent(
     agent_name: str,
     generation: int,
     log_size: int,
+    days: int,
     is_active: bool,
 ) -> None:
     stamp = {"log_size": log_size, "definition_version": "d" * 64}
     snapshots, currencies, deals = [], [], []
     won = lost = 0
-    for offset in range(60):
-        day = AS_OF - timedelta(days=59 - offset)
+    for offset in range(days):
+        day = AS_OF - timedelta(days=days - 1 - offset)
         if is_active and offset % 10 == 0:
             won += 1
             opened = datetime(day.year, day.month, day.day, 2, tzinfo=UTC) - timedelta(days=10 * won)
@@ -164,7 +165,8 @@ def _write_agent(
             )
         if is_active and offset % 15 == 14:
             lost += 1
-        snapshots.append(_snapshot(agent_id, agent_name, day, won, lost, generation, is_active) | stamp)
+        snapshot = _snapshot(agent_id, agent_name, day, won, lost, generation, is_active)
+        snapshots.append(snapshot | {"open_days": 2 * (offset + 1) if is_active else 0} | stamp)
         if is_active:
             currencies.append(
                 {
@@ -234,6 +236,7 @@ def _snapshot(
         "unconverted_count": 0,
         "won_value": Decimal(1000 * won),
         "lost_value": Decimal(500 * lost),
+        "won_value_n": won,
         "closed_unconverted_count": 0,
         "conversion_numerator": won,
         "conversion_denominator": closed,
@@ -274,8 +277,17 @@ def _benchmark(
     }
 
 
+def create_marts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create every mart, empty, in the connection's current schema."""
+    for mart, columns in read_contracts().items():
+        shape = ", ".join(f"{c.name} {c.data_type}{' NOT NULL' if c.is_required else ''}" for c in columns)
+        connection.execute(f"CREATE TABLE {mart} ({shape})")
+
+
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        connection.register("incoming", pl.DataFrame(list(rows), infer_schema_length=None).to_arrow())
-        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
-        connection.unregister("incoming")
+    if not rows:
+        return
+    nothing = {column.name: column.nothing for column in read_contracts().get(table, [])}
+    connection.register("incoming", pl.DataFrame([nothing | row for row in rows], infer_schema_length=None).to_arrow())
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+    connection.unregister("incoming")
