@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -108,7 +108,8 @@ class DealBatch:
         else:
             state = DealState(known.id, dict(known.columns), list(known.path))
         for stage in stages:
-            self._move(state, stage, drafts, now, item)
+            close_date = item.actual_close_date if stage is stages[-1] else None  # earlier closings have their own
+            self._move(state, stage, drafts, now, close_date)
         if known is not None:
             self._change(state, item, stages, drafts)
         self._cancel(state, item, stages, drafts, now)
@@ -128,7 +129,7 @@ class DealBatch:
         drafts: list[Draft] = []
         effective_at = check_effective(item.effective_at, now)
         stage = ImportedStage(PipelineStage(item.to_stage), effective_at, item.note)
-        self._move(state, stage, drafts, now, None)
+        self._move(state, stage, drafts, now)
         return state.id, False, drafts
 
     def _open(
@@ -175,7 +176,12 @@ class DealBatch:
             state.add_point(PathPoint(draft.effective_at, self._n, PipelineStage(event["to"])))
 
     def _move(
-        self, state: DealState, stage: ImportedStage, drafts: list[Draft], now: datetime, item: ImportedDeal | None
+        self,
+        state: DealState,
+        stage: ImportedStage,
+        drafts: list[Draft],
+        now: datetime,
+        close_date: date | None = None,
     ) -> None:
         happened = stage.effective_at
         if any(point.effective_at == happened and point.to_stage is stage.to_stage for point in state.path):
@@ -190,7 +196,7 @@ class DealBatch:
             zone=self._zone,
             note=check_optional_text(stage.note, "note"),
             effective_at=happened,
-            close_date=item.actual_close_date if item else None,
+            close_date=close_date,
             is_import=True,
         )
         drafts.append(draft)

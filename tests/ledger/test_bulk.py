@@ -106,6 +106,13 @@ def test_a_new_deal_brings_its_whole_path(ledger: Ledger, staff: Staff) -> None:
         assert [event.effective_at for event in find_all(session, StageEvent)] == [after(0), after(30)]
 
 
+def test_the_files_close_date_belongs_to_the_last_closing_alone(ledger: Ledger, staff: Staff) -> None:
+    path = [*CLOSED, *stages((PipelineStage.PROPOSAL, 40), (PipelineStage.CLOSED_LOST, 50))]
+    import_items(ledger, "deals", [imported_deal(staff.agent, stages=path, actual_close_date=date(2025, 2, 27))])
+    dates = [entry["data"]["set"]["actual_close_date"] for entry in read_log(ledger) if entry["chain"][:4] == "deal"]
+    assert dates == [None, "2025-02-05", None, "2025-02-27"]
+
+
 def test_the_same_import_again_adds_nothing_to_the_log(ledger: Ledger, staff: Staff) -> None:
     people = [ImportedPerson("Cara Ng"), ImportedPerson("Dan Ho", "dan@example.com")]
     stated: dict[str, Any] = {"metadata": {"row": "1"}, "confidence": Decimal("0.5")}
