@@ -81,12 +81,18 @@ class BoardReader:
     """Reads one board: the deals that `actor` may see, of one agent or of all, within one ledger session."""
 
     def __init__(
-        self, session: Session, actor: Actor, agent_id: str | None, rules: Mapping[PipelineStage, StageRule]
+        self,
+        session: Session,
+        actor: Actor,
+        agent_id: str | None,
+        rules: Mapping[PipelineStage, StageRule],
+        home_currency: str,
     ) -> None:
         self._session = session
         self._actor = actor
         self._agent_id = agent_id
         self._rules = rules
+        self._home_currency = home_currency
         self._people = {user.id: user for user in list_users(session)}
 
     def read_board(self, cards: int) -> Board:
@@ -135,7 +141,9 @@ class BoardReader:
                     count.weighted.get(currency, ZERO) + count.without_confidence.get(currency, ZERO) * default
                 ).quantize(CENT),
             )
-            for currency, total in sorted(count.totals.items(), key=lambda item: -item[1])
+            for currency, total in sorted(
+                count.totals.items(), key=lambda item: (item[0] != self._home_currency, item[0])
+            )
         ]
         first, cursor = self.read_cards(count.stage, None, cards) if count.deals else ([], None)
         return Column(count.stage, count.deals, totals, first, cursor)

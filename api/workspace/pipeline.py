@@ -159,7 +159,7 @@ def _open_board(visit: Visit, actor: Actor, agent_id: str) -> Iterator[board.Boa
     workspace = visit.workspace
     rules = board.read_stage_rules(workspace.settings.dbt_project_dir)
     with workspace.ledger.read() as session:
-        yield board.BoardReader(session, actor, agent_id or None, rules)
+        yield board.BoardReader(session, actor, agent_id or None, rules, workspace.settings.reporting_currency)
 
 
 # The button presses itself when it scrolls into view; the keyboard reaches it as any button.

@@ -52,6 +52,33 @@ def test_empty_pages_say_why_and_what_to_do(visitors: Visitors, empty_office: Em
     expect(page.locator("code", has_text="dealbook import")).to_be_visible()
 
 
+SLOW = """
+import time
+from api.workspace.board import BoardReader
+read_board = BoardReader.read_board
+def read_slowly(reader, cards):
+    time.sleep(4)
+    return read_board(reader, cards)
+BoardReader.read_board = read_slowly
+"""
+
+
+def test_a_slow_read_shows_that_it_is_under_way(visitors: Visitors, tmp_path: Path) -> None:
+    """A page whose data take long comes at once with placeholders, stays usable, and fills itself."""
+    settings = Settings(home=tmp_path / "home")
+    ledger = initialise(settings)
+    with serve(settings.home, first=SLOW) as address:
+        office = EmptyOffice(settings, ledger, address)
+        page = visitors.open(address, link=office.make_link())
+        page.get_by_role("link", name="Pipeline").click()
+        expect(page.get_by_role("status", name="Loading")).to_be_visible()
+        expect(page.get_by_role("heading", name="Pipeline")).to_be_visible()
+        expect(page.get_by_role("heading", name="No deals here yet")).to_be_visible(timeout=15_000)
+        expect(page.locator(".skeleton")).to_have_count(0)
+        page.context.close()
+    ledger.close()
+
+
 def test_old_numbers_are_called_old(visitors: Visitors, empty_office: EmptyOffice) -> None:
     """When refreshes have failed for longer than allowed, the chip turns and the page says so before any figure."""
     publish_sample(empty_office.settings.published_dir, published_at=datetime.now(UTC) - timedelta(days=3))

@@ -29,6 +29,8 @@ from api.main import create_app
 from ledger.settings import Settings
 listener = socket.create_server(("127.0.0.1", 0))
 config = uvicorn.Config(create_app(Settings(home=Path(sys.argv[1]))), log_level="warning")
+"""
+_RUN = """
 print(listener.getsockname()[1], flush=True)
 uvicorn.Server(config).run(sockets=[listener])
 """
@@ -61,10 +63,16 @@ def _clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def serve(home: Path) -> Iterator[str]:
-    """Serve API and workspace of the state in `home` from another process; yields the address without a final slash."""
+def serve(home: Path, *, first: str = "") -> Iterator[str]:
+    """Serve API and workspace of the state in `home` from another process; yields the address without a final slash.
+
+    `first` is Python that the server runs before it serves, for what no state can bring about, such as slowness.
+    """
     with subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(home)], env=_clean_environment(), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _SERVE + first + _RUN, str(home)],
+        env=_clean_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout is not None

@@ -20,7 +20,7 @@ NOW = datetime.now(UTC)
 def read_board(ledger: Ledger, settings: Settings, actor: Actor, agent_id: str | None = None, cards: int = 20) -> Board:
     with ledger.read() as session:
         rules = read_stage_rules(settings.dbt_project_dir)
-        return BoardReader(session, actor, agent_id, rules).read_board(cards)
+        return BoardReader(session, actor, agent_id, rules, "SGD").read_board(cards)
 
 
 def column_of(board: Board, stage: PipelineStage) -> Column:
@@ -83,7 +83,7 @@ def test_cards_come_page_by_page_each_once(ledger: Ledger, settings: Settings, p
     """Paging through a column gives every deal once, whatever the size of the page."""
     made = {make_deal(ledger, people.anna, "100.00") for _ in range(7)}
     with ledger.read() as session:
-        reader = BoardReader(session, SYSTEM, None, read_stage_rules(settings.dbt_project_dir))
+        reader = BoardReader(session, SYSTEM, None, read_stage_rules(settings.dbt_project_dir), "SGD")
         seen: list[str] = []
         cursor: str | None = None
         while True:
@@ -116,7 +116,7 @@ def test_a_deal_that_stands_still_changes_colour(
     make_deal(ledger, people.anna, "100.00")
     rules = dict.fromkeys(PipelineStage, StageRule(Decimal("0.50"), 14))
     with ledger.read() as session:
-        (card,), _ = BoardReader(session, SYSTEM, None, rules).read_cards(PipelineStage.LEAD_CAPTURED, None, 5)
+        (card,), _ = BoardReader(session, SYSTEM, None, rules, "SGD").read_cards(PipelineStage.LEAD_CAPTURED, None, 5)
     assert card.level(days) == level
 
 
