@@ -78,6 +78,18 @@ def test_the_mean_cycle_of_won_deals(maven: tuple[Ledger, ImportReport]) -> None
     assert round(sum(days) / len(days), 2) == 51.78
 
 
+def test_deals_begin_in_the_stage_that_engage_date_means(maven: tuple[Ledger, ImportReport]) -> None:
+    """engage_date is when a deal entered Engaging, our negotiation; only the 500 Prospecting rows begin as leads."""
+    ledger, _ = maven
+    with ledger.read() as session:
+        first = session.execute(
+            select(StageEvent.to_stage, func.count())
+            .where(StageEvent.from_stage.is_(None))
+            .group_by(StageEvent.to_stage)
+        ).all()
+    assert dict(first) == {"negotiation": 8300, "lead_captured": 500}
+
+
 def test_everything_had_happened_by_the_end_of_2017(maven: tuple[Ledger, ImportReport]) -> None:
     """As of 2017-12-31 in the business time zone all of it counts."""
     ledger, _ = maven
