@@ -3,13 +3,14 @@
 The names follow the errors found in other people's code for the same job: each is a test here.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
-from tests.support.dbt_runs import Warehouse
+from tests.support.dbt_runs import PROJECT, Warehouse
 from tests.support.raw_tables import History, create_raw_tables
 
 AS_OF = "2024-06-30"
@@ -232,3 +233,14 @@ def test_an_agent_stands_beside_the_benchmark_in_force(agency: Warehouse) -> Non
         " WHERE agent_id = 'ann' AND asset_type = 'office' AND deal_type IS NULL ORDER BY ALL"
     )
     assert [tuple(row.values()) for row in rows] == [("avg_cycle_days", 35.0, 30.0, 2), ("win_rate_pct", 1.0, 0.4, 2)]
+
+
+def test_the_queries_of_the_guide_run(agency: Warehouse) -> None:
+    """What `docs/read-the-numbers.md` shows works on the tables as they are, and gives rows."""
+    guide = (PROJECT.parent / "docs" / "read-the-numbers.md").read_text()
+    queries = re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+    assert len(queries) >= 4
+    with agency.connect() as connection:
+        connection.execute("SET search_path = 'marts'")
+        for query in queries:
+            assert connection.execute(query).fetchall(), query
