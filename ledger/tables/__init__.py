@@ -4,9 +4,9 @@ Rows of the protected tables (`PROTECTED_TABLES`) are written by `ledger.fold` a
 says so; a session refuses any other write to them. There are no relationships: functions say what they read.
 """
 
-from ledger.tables.base import Base
 from ledger.tables.commissions import Commission, CommissionAdjustment, CommissionDispute
 from ledger.tables.deals import AgentDeal, DealContact, DealDocument, StageEvent
+from ledger.tables.declarative import Base
 from ledger.tables.log import AuditChain, AuditCheckpoint, AuditLog, AuditText, LogIdentity
 from ledger.tables.people import ApiToken, LoginLink, User, WorkspaceSession
 from ledger.tables.reference import Project, Property

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.columns import JsonText, Money, Rate, UtcDateTime, word
-from ledger.tables.base import Base, Identified
+from ledger.tables.declarative import Base, Identified
 from ledger.vocabulary import AdjustmentType, CommissionStatus, CommissionType, DisputeOutcome
 
 

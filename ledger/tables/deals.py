@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.columns import Confidence, JsonText, Money, UtcDateTime, word
-from ledger.tables.base import Base, Identified
+from ledger.tables.declarative import Base, Identified
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Index, Integer, LargeBinary, String, Text, UniqueConstrai
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.columns import UtcDateTime
-from ledger.tables.base import Base
+from ledger.tables.declarative import Base
 
 
 class AuditLog(Base):

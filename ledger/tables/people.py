@@ -6,7 +6,7 @@ from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.columns import UtcDateTime, word
-from ledger.tables.base import Base, Identified
+from ledger.tables.declarative import Base, Identified
 from ledger.vocabulary import Role
 
 

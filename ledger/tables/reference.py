@@ -3,7 +3,7 @@
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ledger.tables.base import Base, Identified
+from ledger.tables.declarative import Base, Identified
 
 
 class Project(Identified, Base):

@@ -6,7 +6,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.columns import UtcDateTime
-from ledger.tables.base import Base, Identified
+from ledger.tables.declarative import Base, Identified
 
 
 class Import(Identified, Base):
