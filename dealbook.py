@@ -324,8 +324,8 @@ def main() -> None:
     try:
         app()
     except DealbookError as error:
-        err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        err.print(error.detail, markup=False)
+        about = getattr(error, "identifier", "")
+        err.print(f"{about}: {error.detail}" if about else error.detail, markup=False)
         sys.exit(2)
 
 
