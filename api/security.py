@@ -35,6 +35,9 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
+
+
 class Meters:
     """What is counted about requests, in a registry of its own so that apps in one process stay apart."""
 
@@ -97,8 +100,9 @@ class Guard:
             await unexpected_response()(scope, receive, send_guarded)
         finally:
             route = _route_label(scope)
-            self._meters.requests.labels(scope["method"], route, str(status)).inc()
-            self._meters.durations.labels(scope["method"], route).observe(time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._meters.requests.labels(method, route, str(status)).inc()
+            self._meters.durations.labels(method, route).observe(time.perf_counter() - started)
 
 
 def _route_label(scope: Scope) -> str:

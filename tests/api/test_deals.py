@@ -106,6 +106,8 @@ def test_json_that_is_none_is_refused(client: TestClient, people: People) -> Non
     headers = people.anna.auth | {"Content-Type": "application/json"}
     response = client.post("/api/v1/deals", content=b'{"title": ', headers=headers)
     assert (response.status_code, problem_of(response)) == (422, "request-invalid")
+    response = client.post("/api/v1/deals", content=b'{"title": "\xff"}', headers=headers)
+    assert (response.status_code, problem_of(response)) == (400, "request-malformed")
 
 
 def test_who_may_open_a_deal(client: TestClient, people: People) -> None:

@@ -16,6 +16,12 @@ from tests.support.published_file import ANNA, AS_OF, BEN, create_marts, publish
 PUBLISHES, READERS, READS_EACH = 20, 4, 500
 
 
+def list_open_files(folder: Path) -> set[str]:
+    """Names of the published files that this process holds open."""
+    targets = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return {target.name for target in targets if target.parent == folder and target.suffix == ".duckdb"}
+
+
 def test_twenty_publishes_against_two_thousand_reads(tmp_path: Path) -> None:
     """No read fails, none mixes two generations, and none of a reader's is older than the one before it."""
     # The files are written beforehand: what is tested is the flip, which is all that readers ever meet.
@@ -58,7 +64,9 @@ def test_twenty_publishes_against_two_thousand_reads(tmp_path: Path) -> None:
     assert sum(len(mine) for mine in seen) == READERS * READS_EACH
     assert all(mine == sorted(mine) for mine in seen)
     assert {number for mine in seen for number in mine} == set(range(1, PUBLISHES + 1))
+    assert list_open_files(tmp_path) == {names[-1]}
     marts.close()
+    assert list_open_files(tmp_path) == set()
 
 
 def test_a_reader_keeps_its_generation_while_a_newer_one_is_published(tmp_path: Path) -> None:
@@ -66,10 +74,12 @@ def test_a_reader_keeps_its_generation_while_a_newer_one_is_published(tmp_path: 
     publish_sample(tmp_path, generation=1)
     marts = PublishedMarts(tmp_path)
     with marts.read() as early:
-        publish_sample(tmp_path, generation=2, log_size=200)
-        with marts.read() as late:
-            assert late.publication.generation == 2
+        with marts.read():
+            publish_sample(tmp_path, generation=2, log_size=200)
+            with marts.read() as late:
+                assert late.publication.generation == 2
         assert early.rows("SELECT generation FROM manifest") == [{"generation": 1}]
+    assert list_open_files(tmp_path) == {"marts-000000000200-run2.duckdb"}
 
 
 def test_rollback_is_followed(tmp_path: Path) -> None:
