@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dbt.adapters.duckdb.__version__ import version as duckdb_version
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
+from dbt.constants import PARTIAL_PARSE_FILE_NAME
+from dbt.contracts.graph.manifest import Manifest
+from dbt.parser.manifest import extended_mashumuro_decoder
 from dbt.version import __version__ as _dbt_version
 from dbt_common.events.functions import msg_to_dict
 
@@ -115,26 +119,43 @@ def _invoke(settings: Settings, command: Sequence[str], manifest: Any, on_event:
     return result
 
 
-def parse_project(settings: Settings) -> Any:
-    """Return dbt's parsed manifest; files that did not change since the last parse are not parsed again."""
-    result = _invoke(settings, ["parse"], None, None)
-    _stamp_path(settings).write_text(_stamp(settings))
-    return result.result
+def load_manifest(settings: Settings) -> Any:
+    """Return dbt's manifest, parsed anew only where the project changed since the last parse."""
+    if _is_parsed(settings):
+        saved = (settings.dbt_target_dir / PARTIAL_PARSE_FILE_NAME).read_bytes()
+        manifest = Manifest.from_msgpack(saved, decoder=extended_mashumuro_decoder)
+        manifest.build_flat_graph()
+        return manifest
+    return _parse(settings)
 
 
 def load_manifest_json(settings: Settings) -> dict[str, Any]:
     """Return `manifest.json` as a dictionary, parsing the project first when the one on disk is missing or stale."""
-    path = settings.dbt_target_dir / "manifest.json"
-    stamp = _stamp_path(settings)
-    if not (path.exists() and stamp.exists() and stamp.read_text() == _stamp(settings)):
-        parse_project(settings)
-    manifest: dict[str, Any] = json.loads(path.read_bytes())
+    if not _is_parsed(settings):
+        _parse(settings)
+    manifest: dict[str, Any] = json.loads((settings.dbt_target_dir / "manifest.json").read_bytes())
     return manifest
+
+
+def _parse(settings: Settings) -> Any:
+    """Parse the project, leave the result in dbt's target folder for the next process, and return it."""
+    stamp = _stamp(settings)
+    _stamp_path(settings).unlink(missing_ok=True)
+    manifest = _invoke(settings, ["parse"], None, None).result
+    _stamp_path(settings).write_text(stamp)
+    return manifest
+
+
+def _is_parsed(settings: Settings) -> bool:
+    """Whether the target folder holds the parse of the project as it is now."""
+    stamp = _stamp_path(settings)
+    kept = (settings.dbt_target_dir / name for name in ("manifest.json", PARTIAL_PARSE_FILE_NAME))
+    return stamp.exists() and stamp.read_text() == _stamp(settings) and all(path.exists() for path in kept)
 
 
 def generate_docs(settings: Settings) -> Path:
     """Write dbt's docs site as one page and return its path in dbt's target folder."""
-    _invoke(settings, ["docs", "generate", "--static", "--no-compile"], parse_project(settings), None)
+    _invoke(settings, ["docs", "generate", "--static", "--no-compile"], load_manifest(settings), None)
     return settings.dbt_target_dir / "static_index.html"
 
 
@@ -193,5 +214,6 @@ def _stamp_path(settings: Settings) -> Path:
 
 
 def _stamp(settings: Settings) -> str:
-    """What a parse depends on: the project's files, dbt itself, and the path that the profile carries."""
-    return f"{definition_version(settings.dbt_project_dir)} dbt {DBT_VERSION} {settings.warehouse_path}\n"
+    """What a parse depends on: the project's files, dbt and its adapter, and the path that the profile carries."""
+    versions = f"dbt {DBT_VERSION}, duckdb {duckdb_version}"
+    return f"{definition_version(settings.dbt_project_dir)} {versions} {settings.warehouse_path}\n"

@@ -68,7 +68,7 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
     def dbt_build(context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[Any]:
         from ingestion.landing import read_watermark
         from ingestion.reference_files import reference_digest
-        from orchestration.dbt_in_process import DBT_VERSION, parse_project, run_dbt
+        from orchestration.dbt_in_process import DBT_VERSION, load_manifest, run_dbt
 
         settings, tally = refresh_run.settings, refresh_run.tally
         remove_build_stamp(settings)
@@ -76,11 +76,11 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
         references = reference_digest(settings.warehouse_path)
 
         selection, is_whole = _selection(context, manifest, translator)
-        command = ["build", "--exclude", _UNIT_TESTS, *selection]
+        command = ["build", "--no-write-json", "--exclude", _UNIT_TESTS, *selection]
         if refresh_run.full:
             command.append("--full-refresh")
         started = time.monotonic()
-        parsed = parse_project(settings)
+        parsed = load_manifest(settings)
         tally.seconds["parse"] = time.monotonic() - started
         run = run_dbt(
             settings,
