@@ -190,7 +190,7 @@ class Mapping(_Part):
     def missing_columns(self, header: list[str]) -> tuple[Section, list[str]]:
         """Return the section that the header is nearest to and the columns it lacks for it."""
         near = [
-            (len(lacking) / len(part.columns), section, lacking)
+            (len(lacking) / len(part.columns), len(lacking), section, lacking)
             for section, part in self.sections.items()
             for lacking in [
                 [
@@ -200,7 +200,7 @@ class Mapping(_Part):
                 ]
             ]
         ]
-        _, section, lacking = min(near)
+        *_, section, lacking = min(near)
         return section, lacking
 
     @model_validator(mode="after")
