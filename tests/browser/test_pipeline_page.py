@@ -95,7 +95,7 @@ def test_choosing_an_agent_shows_their_deals_alone(board: Page, office: Office) 
     devi = office.agency.agents["Devi Nair"]
     expect(board).to_have_url(f"{office.address}/agents/performance/pipeline?agent_id={devi}")
     own = [deal["status"] for deal in list_deals(board, office) if deal["agent_id"] == devi]
-    expect(board.locator(".page-head")).to_contain_text(f"{own.count('open')} open deals")
+    expect(board.locator(".page-head")).to_contain_text(f"{own.count('open')} open deal")
     won = board.locator('.stage[data-stage="closed_won"] .stage-count')
     expect(won).to_have_text(str(own.count("closed_won")))
     board.get_by_role("combobox", name="Agent").click()
