@@ -217,10 +217,11 @@ def list_comparison(
 
 def list_leaders(marts: Marts, day: date, *, by_value: bool) -> list[LeaderboardRow]:
     """Return the agents by won deals, or by won value, up to that day; best first."""
-    measure = "won_value" if by_value else "deals_closed_won"
+    # Where the one is equal, as before any exchange rate is known, the other decides.
+    measures = "won_value DESC, deals_closed_won DESC" if by_value else "deals_closed_won DESC, won_value DESC"
     return marts.rows_as(
         LeaderboardRow,
-        f"SELECT rank() OVER (ORDER BY {measure} DESC) AS rank, agent_id, agent_name, deals_closed_won, won_value,"  # noqa: S608 - one of two names
+        f"SELECT rank() OVER (ORDER BY {measures}) AS rank, agent_id, agent_name, deals_closed_won, won_value,"  # noqa: S608 - one of two names
         " conversion_rate::DOUBLE AS conversion_rate FROM agent_performance_snapshots WHERE snapshot_date = ?"
         " ORDER BY rank, agent_name, agent_id",
         [day],
