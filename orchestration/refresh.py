@@ -17,8 +17,12 @@ from orchestration.freshness import News, find_news
 from orchestration.refresh_lock import hold_refresh_lock
 
 if TYPE_CHECKING:
+    from dagster import DagsterEvent
+    from dagster_shared.error import SerializableErrorInfo
+
     from ingestion.publishing import Publication
 
+_INTERRUPTIONS = ("KeyboardInterrupt", "DagsterExecutionInterruptedError")
 Outcome = Literal["nothing_new", "published", "failed"]
 OnProgress = Callable[[str, int, int], None]
 
@@ -66,7 +70,8 @@ def refresh(
 
     `as_of` is the day asked about, today in the business time zone unless given. `full` lands the log again from its
     beginning and rebuilds everything. `on_progress(step, done, total)` is called as it goes; a total of 0 is unknown.
-    A failed check is an outcome, not an error; an error is raised only where nothing could be tried.
+    A failed check is an outcome, not an error; an error is raised only where nothing could be tried. Ctrl-C leaves as
+    KeyboardInterrupt, with readers where they were.
     """
     say = on_progress or _keep_quiet
     started = time.monotonic()
@@ -126,7 +131,9 @@ def _run_job(settings: Settings, news: News, day: date, full: bool, say: OnProgr
             raise_on_error=False,
             tags={"dealbook/started_by": "command line"},
         )
-    errors = [_innermost(event.event_specific_data) for event in result.all_events if event.is_failure]
+    failures = [error for event in result.all_events if event.is_failure if (error := _innermost(event))]
+    if any(error.cls_name in _INTERRUPTIONS for error in failures):
+        raise KeyboardInterrupt  # Dagster notes it as a failure of the run; the caller wanted everything to stop
     ended = time.monotonic()
     return RefreshReport(
         outcome="published" if tally.publication else "failed",
@@ -136,7 +143,7 @@ def _run_job(settings: Settings, news: News, day: date, full: bool, say: OnProgr
         publication=tally.publication or _name(news.publication),
         seconds={"load": loaded - started, **tally.seconds, "total": ended - started},
         failed_checks=tuple(tally.failed_checks),
-        error="; ".join(dict.fromkeys(filter(None, errors))) or None,
+        error="; ".join(dict.fromkeys(str(error.message).strip() for error in failures)) or None,
         run_id=result.run_id,
     )
 
@@ -158,14 +165,12 @@ def _importing() -> Iterator[None]:
             gc.enable()
 
 
-def _innermost(failure: Any) -> str:
-    """Return the message of the error at the root of the failure of a Dagster step or run."""
-    error = getattr(failure, "error", None)
-    if error is None:
-        return ""
-    while error.cause is not None:
+def _innermost(event: "DagsterEvent") -> "SerializableErrorInfo | None":
+    """Return the error at the root of the failure of a Dagster step or run."""
+    error: SerializableErrorInfo | None = getattr(event.event_specific_data, "error", None)
+    while error is not None and error.cause is not None:
         error = error.cause
-    return str(error.message).strip()
+    return error
 
 
 def _name(publication: "Publication | None") -> str | None:

@@ -1,6 +1,8 @@
 """A refresh publishes whole, tested numbers or nothing; with nothing new it writes nothing, and says so quickly."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import timedelta
@@ -14,6 +16,7 @@ from filelock import FileLock
 
 from ingestion.publishing import current_publication, rollback_publication
 from ledger.log.entry import Draft
+from orchestration.dbt_docs import docs_path
 from orchestration.instance import open_instance
 from orchestration.refresh_lock import WAITING
 from tests.orchestration.conftest import DAY, Office
@@ -239,6 +242,52 @@ def test_a_refresh_waits_for_the_one_that_is_running(office: Office) -> None:
 
     assert office.refresh(on_progress=hear).outcome == "published"
     assert said[0] == WAITING
+
+
+@pytest.mark.parametrize("step", ["Building and testing models", "Publishing"])
+def test_ctrl_c_stops_a_refresh_and_leaves_readers_where_they_were(office: Office, step: str) -> None:
+    """Whoever stops it wants it stopped, not reported as a failure; the next refresh does the work."""
+    append_deals(office.ledger, 1)
+
+    def press(reached: str, _done: int, _total: int) -> None:
+        if reached == step:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        office.refresh(on_progress=press)
+    readers = current_publication(office.settings.published_dir)
+    assert readers is not None
+    assert readers.name == office.first.publication
+    assert office.refresh().outcome == "published"
+
+
+def test_each_run_leaves_a_line_that_says_how_long_and_how_much(office: Office) -> None:
+    """The log line is for machines: duration, entries read, rows out, outcome."""
+    append_deals(office.ledger, 2)
+    report = office.refresh()
+    lines = (office.settings.home / "logs" / "refresh.jsonl").read_text().splitlines()
+    entry = json.loads(lines[-1])
+    assert len(lines) == 2
+    assert (entry["event"], entry["outcome"], entry["run_id"]) == ("refresh.run_ended", "published", report.run_id)
+    assert (entry["entries_landed"], entry["rows_published"]) == (2, 6)
+    assert entry["duration_seconds"] > 0
+
+
+def test_the_docs_page_is_built_with_the_first_refresh_and_loads_nothing_from_anywhere(office: Office) -> None:
+    """It follows the dbt project, not the data; its policy lets a browser ask nobody but its own server."""
+    page = docs_path(office.settings)
+    first = page.read_text()
+    assert "One row per member of staff." in first
+    assert "default-src 'self'" in first[:2000]
+    assert "cloudfront.net" not in first
+    written = page.stat().st_mtime_ns
+    append_deals(office.ledger, 1)
+    office.refresh()
+    assert page.stat().st_mtime_ns == written
+    marts = office.settings.dbt_project_dir / "models" / "marts" / "marts.yml"
+    marts.write_text(marts.read_text().replace("member of staff.", "person who works here."))
+    office.refresh()
+    assert "One row per person who works here." in page.read_text()
 
 
 def test_a_run_is_recorded_where_the_ui_shows_it_and_dead_runs_are_marked(office: Office) -> None:
