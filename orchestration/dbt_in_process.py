@@ -47,6 +47,7 @@ class NodeFailure:
     kind: str
     about: str
     path: str
+    compiled_path: str | None
     failing_rows: int | None
     message: str
 
@@ -204,6 +205,7 @@ def _describe(result: Any) -> NodeFailure:
         kind=node.unique_id.split(".")[0],
         about=", ".join(name.split(".")[-1] for name in node.depends_on.nodes) if is_test else node.name,
         path=str(node.original_file_path),
+        compiled_path=node.compiled_path,
         failing_rows=result.failures,
         message=" ".join(str(result.message or result.status).split()),
     )

@@ -1,6 +1,7 @@
 """What a failed check tells people: which, on what, how many rows, and what to do. Imports neither dbt nor Dagster."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ class FailedCheck:
         return f"{self.name} on {self.about}{rows}: {self.message}\n    {self.what_to_do}"
 
 
-def describe_dbt_failure(failure: "NodeFailure") -> FailedCheck:
+def describe_dbt_failure(failure: "NodeFailure", warehouse_path: Path) -> FailedCheck:
     """Turn a failed dbt node into a failed check with its remedy."""
-    if failure.kind == "test" and failure.failing_rows is not None:
-        remedy = f"See the rows: dbt show --select {failure.name}. The rule is in dbt_project/{failure.path}."
+    if failure.kind == "test" and failure.failing_rows is not None and failure.compiled_path:
+        query = Path(failure.compiled_path).resolve()
+        remedy = f"To see the rows: duckdb -readonly {warehouse_path} < {query} (the rule: {failure.path})."
     else:
         remedy = f"Mend dbt_project/{failure.path}, then refresh again."
     return FailedCheck(failure.name, failure.about, failure.failing_rows, failure.message, remedy)

@@ -102,7 +102,7 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
 
         if not run.is_success:
             for failure in run.failures:
-                tally.fail(describe_dbt_failure(failure))
+                tally.fail(describe_dbt_failure(failure, settings.warehouse_path))
             raise dg.Failure(
                 "Not published; readers keep the last good file. " + "; ".join(map(str, run.failures)),
                 metadata={"failed": len(run.failures), "skipped": len(run.skipped)},

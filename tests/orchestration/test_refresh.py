@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -114,7 +115,9 @@ def test_a_failing_dbt_test_leaves_readers_on_the_last_good_file(office: Office)
     assert bad.outcome == "failed"
     [failed] = bad.failed_checks
     assert (failed.name, failed.about, failed.rows) == ("deals_are_imaginary", "deals", 5)
-    assert "deals_are_imaginary" in failed.what_to_do
+    [query] = re.findall(r"< (\S+)", failed.what_to_do)
+    with duckdb.connect(str(office.settings.warehouse_path), read_only=True) as warehouse:
+        assert len(warehouse.execute(Path(query).read_text()).fetchall()) == 5, "the query that it names shows the rows"
     assert "5 rows" in bad.render()
     assert bad.publication == good.publication
     assert _deals(office) == 2
