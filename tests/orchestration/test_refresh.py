@@ -322,3 +322,26 @@ def _empty_job() -> dg.JobDefinition:
     def empty() -> None: ...
 
     return empty
+
+
+def test_the_hourly_schedule_skips_when_nothing_is_new(office: Office) -> None:
+    """A tick that finds nothing starts no process; one that finds a new entry asks for a run."""
+    from orchestration.definitions import build_definitions
+
+    office.refresh(as_of=None)  # today, as the schedule asks
+    schedule = build_definitions(office.settings).resolve_schedule_def("hourly_schedule")
+
+    def tick() -> dg.RunRequest | dg.SkipReason:
+        with open_instance(office.settings) as instance:
+            answer = schedule.evaluate_tick(dg.build_schedule_context(instance=instance))
+        return answer.run_requests[0] if answer.run_requests else dg.SkipReason(answer.skip_message)
+
+    nothing = tick()
+    assert isinstance(nothing, dg.SkipReason)
+    assert nothing.skip_message == "Nothing new since the last publication."
+    append_deals(office.ledger, 1)
+    assert isinstance(tick(), dg.RunRequest)
+    with FileLock(office.settings.home / "refresh.lock"):
+        busy = tick()
+    assert isinstance(busy, dg.SkipReason)
+    assert busy.skip_message == "A refresh is running."
