@@ -125,15 +125,24 @@ def make_login_link(ledger: Ledger, base: str, *, email: str | None = None) -> s
     """Return a one-time address that signs in the user with this e-mail, else the administrator, made when missing."""
     from ledger import access
     from ledger.errors import UserNotFound
+
+    if email is None:
+        ensure_administrator(ledger)
+    with ledger.write() as session:
+        user = access.find_user(session, email=email or ADMIN_EMAIL)
+        if user is None:
+            raise UserNotFound(email or ADMIN_EMAIL)
+        return f"{base}/login?link={access.create_login_link(session, user.id)}"
+
+
+def ensure_administrator(ledger: Ledger) -> None:
+    """Record a new installation's administrator, who has no password: links printed on this machine let them in."""
+    from ledger import access
     from ledger.vocabulary import Role
 
     with ledger.write() as session:
-        user = access.find_user(session, email=email or ADMIN_EMAIL)
-        if user is None and email is not None:
-            raise UserNotFound(email)
-        if user is None:
-            user = access.create_user(session, access.SYSTEM, email=ADMIN_EMAIL, name="Administrator", role=Role.ADMIN)
-        return f"{base}/login?link={access.create_login_link(session, user.id)}"
+        if access.find_user(session, email=ADMIN_EMAIL) is None:
+            access.create_user(session, access.SYSTEM, email=ADMIN_EMAIL, name="Administrator", role=Role.ADMIN)
 
 
 def listen(host: str, port: int, console: Console, what: str) -> socket.socket:
@@ -218,6 +227,7 @@ def run_everything(settings: Settings, console: Console, *, deals: int, agents: 
     console.print(f"dealbook keeps its data in {settings.home}")
     try:
         ledger = initialise(settings)
+        ensure_administrator(ledger)
         if deals and _is_empty(ledger):
             load_sample(settings, ledger, console, deals=deals, agents=agents)
         _load_demo_references(settings, console)
@@ -235,7 +245,7 @@ def run_everything(settings: Settings, console: Console, *, deals: int, agents: 
                 console.print(f"\n[bold]dealbook is up[/] ({time.monotonic() - started:.0f} s)")
                 console.print(f"  Sign in      {make_login_link(ledger, address)}   (once, within 15 minutes)")
                 console.print(f"  Workspace    {address}/agents/performance")
-                console.print(f"  REST API     {address}/api/v1   description: {address}/openapi.json")
+                console.print(f"  REST API     {address}/openapi.json describes it; a token: dealbook token create")
                 console.print(f"  dbt docs     {address}/docs/dbt")
                 if dagster_address:
                     console.print(f"  Dagster UI   {dagster_address}   (takes a few seconds more)")

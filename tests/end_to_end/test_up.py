@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Served, get_json, read_json, serving
+from tests.support.commands import Served, get_json, processes_of, read_json, serving
 
 pytestmark = pytest.mark.slow
 
@@ -30,9 +30,11 @@ def test_up_brings_everything_and_loses_nothing(tmp_path: Path) -> None:
             printed = first.wait_for("The Dagster UI answers")
             assert f"Port {port} for the workspace and the API cannot be used" in printed
             _look_around(first)
+            assert len(processes_of(home)) >= 4, "the product and Dagster's three processes"
             assert first.interrupt() == 0
             assert "Stopped." in first.printed
             assert "Traceback" not in first.printed
+    assert processes_of(home) == []
     before = read_json(home, "audit", "verify")
     assert before["findings"] == []
     with serving(home, tmp_path / "second.log", "up", "--no-dagster", DEALBOOK_PORT="0") as second:
@@ -56,7 +58,7 @@ def _look_around(running: Served) -> None:
         _fetch(stranger, link)
     assert refused.value.code in (401, 403, 404, 410)
     assert "dbt" in _fetch(opener, running.address_of("dbt docs"))[2]
-    assert json.loads(_fetch(opener, running.address_of("description"))[2])["openapi"].startswith("3.")
+    assert json.loads(_fetch(opener, running.address_of("REST API"))[2])["openapi"].startswith("3.")
     assert "dagster" in _fetch(stranger, running.address_of("Dagster UI answers"))[2].lower()
 
 

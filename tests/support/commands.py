@@ -72,6 +72,18 @@ class Served:
         return self.process.wait(seconds)
 
 
+def processes_of(home: Path) -> list[str]:
+    """Return the command lines of running processes whose state lies in `home` (empty where /proc is missing)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"DEALBOOK_HOME={home}\0".encode() in (folder / "environ").read_bytes() + b"\0":
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it ended, or is another user's
+    return found
+
+
 @contextmanager
 def serving(home: Path, log: Path, *words: str, **settings: str) -> Iterator[Served]:
     """Run a serving verb without a terminal until the context ends."""
