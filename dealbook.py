@@ -143,9 +143,12 @@ def reference(
 ) -> None:
     """Load reference figures: benchmarks, exchange rates."""
     from ingestion.reference_files import load_reference_files
+    from orchestration.refresh_lock import hold_refresh_lock
 
     settings = _settings()
-    report = load_reference_files(files, settings.warehouse_path, settings.rejects_dir)
+    # A refresh leaves the warehouse between its steps; loading there would keep dbt out.
+    with hold_refresh_lock(settings, on_wait=err.print):
+        report = load_reference_files(files, settings.warehouse_path, settings.rejects_dir)
     if as_json:
         _print_json(report.to_dict())
     else:

@@ -8,6 +8,7 @@ Every step says what it does and how long it took, works without a terminal, and
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import time
 import urllib.request
@@ -218,12 +219,23 @@ def dagster_beside(settings: Settings, console: Console) -> Iterator[str]:
         runner.join()
 
 
+def _stop_like_ctrl_c() -> None:
+    """Let SIGTERM (a service manager) and SIGHUP (a closed terminal) stop as cleanly as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+
+
 def run_everything(settings: Settings, console: Console, *, deals: int, agents: int, with_dagster: bool) -> int:
     """Bring the whole product up on this machine; returns the exit code when it has stopped."""
     from ledger.store import initialise
     from orchestration.dbt_docs import build_docs
 
     started = time.monotonic()
+    _stop_like_ctrl_c()
     console.print(f"dealbook keeps its data in {settings.home}")
     try:
         ledger = initialise(settings)
@@ -249,7 +261,7 @@ def run_everything(settings: Settings, console: Console, *, deals: int, agents: 
                 console.print(f"  dbt docs     {address}/docs/dbt")
                 if dagster_address:
                     console.print(f"  Dagster UI   {dagster_address}   (takes a few seconds more)")
-                console.print("  Another link: dealbook login-link.  Stop with Ctrl-C.\n")
+                console.print("  Another link: .venv/bin/dealbook login-link.  Stop with Ctrl-C.\n")
 
             return serve_api(settings, console, announce=announce)
     except KeyboardInterrupt:

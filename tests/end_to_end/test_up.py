@@ -1,6 +1,7 @@
 """`dealbook up`: from nothing to everything, on ports that are free, without a terminal, and again in seconds."""
 
 import json
+import signal
 import socket
 import urllib.request
 from http.cookiejar import CookieJar
@@ -41,7 +42,8 @@ def test_up_brings_everything_and_loses_nothing(tmp_path: Path) -> None:
         printed = second.wait_for("Another link")
         assert "Nothing new" in printed
         assert "Writing a sample" not in printed
-        assert second.interrupt() == 0
+        assert second.interrupt(signal.SIGTERM) == 0
+        assert "Stopped." in second.printed
     assert read_json(home, "audit", "verify")["entries"] == before["entries"]
 
 

@@ -66,9 +66,9 @@ class Served:
         line = next(line for line in self.printed.splitlines() if label in line)
         return next(word for word in line.split() if word.startswith("http"))
 
-    def interrupt(self, seconds: float = 60) -> int:
-        """Press Ctrl-C and return the exit code."""
-        self.process.send_signal(signal.SIGINT)
+    def interrupt(self, sign: signal.Signals = signal.SIGINT, seconds: float = 60) -> int:
+        """Press Ctrl-C (or send another signal) and return the exit code."""
+        self.process.send_signal(sign)
         return self.process.wait(seconds)
 
 
