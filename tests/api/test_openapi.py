@@ -15,7 +15,8 @@ GUIDE = PROJECT_DIR / "docs" / "rest.md"
 
 
 def facts_of(branch: type[errors.DealbookError]) -> list[type[errors.DealbookError]]:
-    return [branch, *(found for child in branch.__subclasses__() for found in facts_of(child))]
+    children = [child for child in branch.__subclasses__() if child.__module__ == errors.__name__]
+    return [branch, *(found for child in children for found in facts_of(child))]
 
 
 def answered_facts() -> list[type[errors.DealbookError]]:

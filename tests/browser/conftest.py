@@ -31,7 +31,7 @@ class Office:
             return f"{self.address}/login?link={create_login_link(session, user_id)}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = find_chromium()
     if path is None:
@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     settings = Settings(home=tmp_path_factory.mktemp("agency") / "home")
     ledger = initialise(settings)
@@ -100,7 +100,7 @@ def manager_page(visitors: Visitors, office: Office) -> Page:
     return visitors.open(office.address, link=office.make_link(office.agency.manager_id))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def screenshots() -> Path:
     """The ignored folder that keeps the pages as they last looked."""
     folder = Path(__file__).resolve().parents[2] / "var" / "screenshots"
