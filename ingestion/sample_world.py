@@ -157,13 +157,16 @@ class Deal:
 
 
 class World:
-    """The agency: its people at once, its deals one after the other, in the order in which they were opened."""
+    """The agency: its people at once, its deals one after the other, in the order in which they were opened.
+
+    Another seed is other business of the same people, so that a second sample can follow a first one.
+    """
 
     def __init__(self, *, deals: int, agents: int, years: int, seed: int, until: date) -> None:
-        self.deals_count, self.until = deals, until
+        self.deals_count, self.until, self._seed = deals, until, seed
         self._end = datetime.combine(until, time())
         self._random = random.Random(f"deals {seed}")  # noqa: S311 (a sample, not a secret)
-        self.agents = _make_agents(agents, random.Random(f"agents {seed}"))  # noqa: S311
+        self.agents = _make_agents(agents, random.Random("agents"))  # noqa: S311
         self._agent_weights = list(accumulate(agent.weight for agent in self.agents))
         self._class_weights = list(accumulate(each[2] for each in _CLASSES.values()))
         self._service_weights = list(accumulate(each[0] for each in _SERVICES.values()))
@@ -206,7 +209,7 @@ class World:
         district = f"D{1 + int(rng.random() * 28):02d}"
         deal = Deal(
             number=number,
-            id=f"D-{number + 1:07d}",
+            id=f"D{self._seed}-{number + 1:07d}",
             title=f"{service} of {property_class} in {district}",
             agent=agent,
             client=client if rng.random() > 0.15 else "",
