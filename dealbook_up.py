@@ -313,6 +313,6 @@ def examine(settings: Settings) -> list[tuple[str, bool, str]]:
         found.append(("published", False, "nothing yet: run `dealbook refresh`"))
     else:
         found.append(("published", True, f"{current.name}, as of {current.as_of_date}"))
-    loose = [path.name for path in settings.keys_dir.glob("*") if path.stat().st_mode & 0o077]
+    loose = [path.name for path in settings.keys_dir.glob("[!.]*") if path.stat().st_mode & 0o077]
     found.append(("keys", not loose, f"readable by others: {', '.join(loose)}; run chmod 600" if loose else "private"))
     return found

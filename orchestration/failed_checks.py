@@ -32,7 +32,8 @@ class FailedCheck:
     def render(self) -> str:
         """Return it as two lines of text."""
         rows = "" if self.rows is None else f", {self.rows:,} {'row' if self.rows == 1 else 'rows'}"
-        return f"{self.name} on {self.about}{rows}: {self.message}\n    {self.what_to_do}"
+        on = f" on {self.about}" if self.about else ""
+        return f"{self.name}{on}{rows}: {self.message}\n    {self.what_to_do}"
 
 
 def describe_dbt_failure(failure: "NodeFailure", warehouse_path: Path) -> FailedCheck:
