@@ -8,12 +8,10 @@ that a warehouse made from nothing gets the same figures in the same order, from
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from ingestion.reference_rows import (
     settle_keys,
 )
 from ingestion.reference_sources import SourceFile, read_source
+from ingestion.remembered_files import digest_of_files, remember_file, remembered_files
 from ingestion.warehouse import open_warehouse
 
 
@@ -103,7 +102,7 @@ def load_reference_files(
         for path in paths:
             source = read_source(path)
             now = datetime.now(UTC)
-            remember = partial(_remember, memory, path, source, now)
+            remember = partial(remember_file, memory, path, source.name, source.sha256, now)
             report.files.append(_load(warehouse, source, rejects_dir, now, before_commit=remember))
     return report
 
@@ -113,7 +112,7 @@ def restore_reference_files(
 ) -> ReferenceReport:
     """Load the remembered files that the warehouse does not have, as after it was deleted; report those."""
     memory = remembered_dir or warehouse_path.parent / "reference"
-    if not _index(memory):
+    if not remembered_files(memory):
         return ReferenceReport()
     with open_warehouse(warehouse_path) as warehouse:
         return _restore(warehouse, memory, rejects_dir)
@@ -121,12 +120,11 @@ def restore_reference_files(
 
 def reference_digest(warehouse_path: Path) -> str:
     """Return a SHA-256 (hex) over the files loaded, in order: equal digests mean equal figures. Writes nothing."""
-    digest = sha256()
+    files: list[tuple[str]] = []
     if warehouse_path.exists():
         with open_warehouse(warehouse_path) as warehouse:
-            for row in warehouse.execute("SELECT file_sha256 FROM raw.reference_files ORDER BY rowid").fetchall():
-                digest.update(bytes.fromhex(row[0]))
-    return digest.hexdigest()
+            files = warehouse.execute("SELECT file_sha256 FROM raw.reference_files ORDER BY rowid").fetchall()
+    return digest_of_files(file_sha256 for (file_sha256,) in files)
 
 
 # --- one file ---------------------------------------------------------------------------------------------------------
@@ -215,32 +213,11 @@ def _write_rejects(rejects_dir: Path, source: SourceFile, rejects: list[Reject])
     return str(path)
 
 
-def _index(memory: Path) -> list[dict[str, str]]:
-    try:
-        lines = (memory / "loaded.jsonl").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    entries = [json.loads(line) for line in lines]
-    return list({entry["sha256"]: entry for entry in reversed(entries)}.values())[::-1]
-
-
-def _remember(memory: Path, path: Path, source: SourceFile, loaded_at: datetime) -> None:
-    """Keep a copy of the file and note it, on disk before the warehouse commits."""
-    memory.mkdir(parents=True, exist_ok=True)
-    copy = memory / f"{source.sha256[:16]}-{source.name}"
-    copy.write_bytes(path.read_bytes())
-    entry = {"copy": copy.name, "name": source.name, "sha256": source.sha256, "loaded_at": loaded_at.isoformat()}
-    with (memory / "loaded.jsonl").open("a", encoding="utf-8") as index:
-        index.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        index.flush()
-        os.fsync(index.fileno())
-
-
 def _restore(warehouse: duckdb.DuckDBPyConnection, memory: Path, rejects_dir: Path) -> ReferenceReport:
     loaded = {row[0] for row in warehouse.execute("SELECT file_sha256 FROM raw.reference_files").fetchall()}
     report = ReferenceReport()
-    for entry in _index(memory):
-        if entry["sha256"] not in loaded:
-            source = read_source(memory / entry["copy"], entry["name"])
-            report.files.append(_load(warehouse, source, rejects_dir, datetime.fromisoformat(entry["loaded_at"])))
+    for file in remembered_files(memory):
+        if file.sha256 not in loaded:
+            source = read_source(memory / file.copy, file.name)
+            report.files.append(_load(warehouse, source, rejects_dir, file.loaded_when))
     return report
