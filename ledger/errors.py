@@ -34,11 +34,13 @@
     │   ├── NothingToChange
     │   ├── CursorInvalid
     │   └── EntryInvalid            a log entry outside the canonical subset
+    ├── ProofInvalid                a proof, signature or key about the log that shows nothing
     └── LedgerUnavailable           the store itself
         ├── LedgerNotInitialised
         ├── LedgerOutOfDate
         ├── KeysExposed
         ├── LogForked               two writers met on one chain; the transaction is rolled back
+        ├── LogBehindCheckpoint     the log lacks entries that were signed: an old backup, or tampering
         └── UnloggedChange          code tried to change a protected table without an entry
 
 Every error has a `code` (kebab-case, stable, the last part of its documented address) and a `detail` that says
@@ -229,6 +231,10 @@ class EntryInvalid(Invalid):
     """A log entry lies outside the canonical subset."""
 
 
+class ProofInvalid(DealbookError):
+    """A Merkle proof, signed note or public key does not show what it should."""
+
+
 class LedgerUnavailable(DealbookError):
     """The ledger's store cannot be used."""
 
@@ -247,6 +253,10 @@ class KeysExposed(LedgerUnavailable):
 
 class LogForked(LedgerUnavailable):
     """A chain's head was not where the writer had read it."""
+
+
+class LogBehindCheckpoint(LedgerUnavailable):
+    """The log does not continue what was signed last, so nothing may be added to it."""
 
 
 class UnloggedChange(LedgerUnavailable):

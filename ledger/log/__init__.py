@@ -3,8 +3,8 @@
     entry.py    the canonical bytes of an entry, and its leaf hash
     chain.py    appending: leaf index, sequence, link to the entry before, head moved by compare-and-set
     texts.py    salted commitments to free text, and erasing it
+    tree.py     the Merkle tree over the leaf hashes, inclusion and consistency proofs
     verify.py   recomputing all of that from the stored bytes
 
-Still to come, here: tree.py (Merkle tree over the leaf hashes), checkpoint.py (signed size and root), keys.py
-(Ed25519) and dossier.py (evidence that an outsider can check).
+Still to come, here: dossier.py (evidence that an outsider can check).
 """
