@@ -9,7 +9,7 @@ from api import documentation, problems
 from api.dependencies import Service
 from api.idempotency import AnsweredBefore
 from api.published import PublishedMarts
-from api.routes import commissions, deals, operations, pages, people, performance, sign_in
+from api.routes import attachments, commissions, deals, operations, pages, people, performance, sign_in
 from api.security import Guard, Meters
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -53,6 +53,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
     for router in (
         performance.aliases,
         deals.router,
+        attachments.router,
         commissions.router,
         performance.router,
         people.router,

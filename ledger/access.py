@@ -1,4 +1,4 @@
-"""Who may do what, in one table; the check that every function makes inside its transaction; users and their secrets.
+"""The check of rights that every function makes inside its transaction; users and their secrets.
 
 What a caller may not see looks exactly like what does not exist (`DealNotFound`); what a caller sees but may not do
 raises `NotPermitted`. The system itself (the command line on the ledger's machine) is bound by neither.
@@ -14,7 +14,6 @@ import secrets
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import Enum, StrEnum, auto
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -38,91 +37,15 @@ from ledger.fold import record_entries
 from ledger.identifiers import new_id
 from ledger.log.chain import now_utc
 from ledger.log.entry import Draft
+from ledger.rights import RIGHTS, Action, Line, Scope, Target, is_permitted
 from ledger.store import read_pepper, settings_of
 from ledger.tables import AgentDeal, ApiToken, Commission, LoginLink, User, WorkspaceSession
 from ledger.vocabulary import Role
 
-__all__ = ["RIGHTS", "SYSTEM", "Action", "Actor", "Scope", "authorize"]
+__all__ = ["RIGHTS", "SYSTEM", "Action", "Actor", "Line", "Scope", "authorize", "is_permitted"]
 
 LOGIN_LINK_VALID = timedelta(minutes=15)
 SESSION_VALID = timedelta(hours=12)
-
-
-class Action(StrEnum):
-    """What can be done, as the table of rights names it."""
-
-    READ_DEAL = auto()
-    READ_SUMMARY = auto()
-    WRITE_DEAL = auto()
-    RECORD_COMMISSION = auto()
-    OPEN_DISPUTE = auto()
-    SETTLE_COMMISSION = auto()
-    REOPEN_DEAL = auto()
-    ASSIGN_DEAL = auto()
-    IMPORT = auto()
-    MANAGE_ACCESS = auto()
-
-
-class Scope(Enum):
-    """Over which objects a right extends."""
-
-    NONE = auto()
-    OWN = auto()
-    OWN_DEAL_OR_LINE = auto()
-    NOT_OWN_LINE = auto()
-    ALL = auto()
-
-
-_N, _A = Scope.NONE, Scope.ALL
-RIGHTS: dict[Action, dict[Role, Scope]] = {
-    action: dict(zip((Role.VIEWER, Role.AGENT, Role.MANAGER, Role.ADMIN), scopes, strict=True))
-    for action, scopes in {
-        Action.READ_DEAL: (_A, Scope.OWN, _A, _A),
-        Action.READ_SUMMARY: (_A, Scope.OWN, _A, _A),
-        Action.WRITE_DEAL: (_N, Scope.OWN, _A, _N),
-        Action.RECORD_COMMISSION: (_N, Scope.OWN_DEAL_OR_LINE, _A, _N),
-        Action.OPEN_DISPUTE: (_N, Scope.OWN_DEAL_OR_LINE, _A, _N),
-        Action.SETTLE_COMMISSION: (_N, _N, Scope.NOT_OWN_LINE, _N),
-        Action.REOPEN_DEAL: (_N, _N, _A, _N),
-        Action.ASSIGN_DEAL: (_N, _N, _A, _N),
-        Action.IMPORT: (_N, _N, _A, _N),
-        Action.MANAGE_ACCESS: (_N, _N, _N, _A),
-    }.items()
-}
-"""Action -> role -> scope. A manager settles all commissions but their own: the maker is not the checker."""
-
-
-class Line:
-    """A commission as rights see it: the deal's agent and the line's own agent."""
-
-    def __init__(self, deal_agent_id: str, agent_id: str) -> None:
-        self.deal_agent_id, self.agent_id = deal_agent_id, agent_id
-
-
-Target = AgentDeal | Line | str | None
-"""A deal, a commission line, the id of the agent whose numbers are meant, or nothing in particular."""
-
-
-def is_permitted(actor: Actor, action: Action, target: Target = None) -> bool:
-    """Say whether the table of rights lets `actor` do `action` to `target`; reads no database."""
-    if actor.kind == "system":
-        return True
-    scope = RIGHTS[action][actor.role]
-    deal_agent = target if isinstance(target, str) else getattr(target, "deal_agent_id", None)
-    line_agent = target.agent_id if isinstance(target, Line) else None
-    if isinstance(target, AgentDeal):
-        deal_agent = target.agent_id
-    match scope:
-        case Scope.ALL:
-            return True
-        case Scope.NONE:
-            return False
-        case Scope.OWN:
-            return deal_agent == actor.id
-        case Scope.OWN_DEAL_OR_LINE:
-            return actor.id in (deal_agent, line_agent)
-        case Scope.NOT_OWN_LINE:
-            return line_agent != actor.id
 
 
 def authorize(session: Session, actor: Actor, action: Action, target: Target = None) -> None:
@@ -149,7 +72,7 @@ def authorize(session: Session, actor: Actor, action: Action, target: Target = N
 
 def _is_visible(actor: Actor, target: Target) -> bool:
     if isinstance(target, Line):
-        return is_permitted(actor, Action.READ_DEAL, target.deal_agent_id) or target.agent_id == actor.id
+        return is_permitted(actor, Action.READ_COMMISSION, target)
     return target is None or isinstance(target, str) or is_permitted(actor, Action.READ_DEAL, target)
 
 
@@ -167,7 +90,9 @@ def get_deal(session: Session, actor: Actor, deal_id: str, action: Action = Acti
     return deal
 
 
-def get_commission(session: Session, actor: Actor, commission_id: str, action: Action) -> Commission:
+def get_commission(
+    session: Session, actor: Actor, commission_id: str, action: Action = Action.READ_COMMISSION
+) -> Commission:
     """Return the commission, having checked `action`; raise `CommissionNotFound` when it is missing or hidden."""
     commission = session.get(Commission, commission_id)
     deal = session.get(AgentDeal, commission.deal_id) if commission else None

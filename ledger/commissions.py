@@ -6,11 +6,11 @@ a manager settling their own line.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from ledger.access import Action, authorize, get_commission, get_deal, is_permitted, line_of
@@ -213,6 +213,20 @@ class CommissionFilter:
     deal_id: str | None = None
     agent_id: str | None = None
     status: CommissionStatus | None = None
+    is_overdue: bool | None = None
+
+
+OVERDUE_AFTER = timedelta(days=30)
+"""How long a commission may stay confirmed before it is invoiced, or invoiced before it is paid."""
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    """Say of a commission whether its next step should have come; one in dispute waits for the dispute."""
+    limit = now - OVERDUE_AFTER
+    return or_(
+        and_(Commission.status == CommissionStatus.CONFIRMED, Commission.confirmed_at < limit),
+        and_(Commission.status == CommissionStatus.INVOICED, Commission.invoiced_at < limit),
+    )
 
 
 def list_commissions(
@@ -237,6 +251,9 @@ def list_commissions(
         query = query.where(Commission.agent_id == wanted.agent_id)
     if wanted.status is not None:
         query = query.where(Commission.status == wanted.status)
+    if wanted.is_overdue is not None:
+        is_overdue = _overdue(now_utc())
+        query = query.where(is_overdue if wanted.is_overdue else not_(is_overdue))
     if cursor:
         query = query.where(tuple_(Commission.updated_at, Commission.id) < place_after(cursor))
     rows = session.scalars(query.order_by(Commission.updated_at.desc(), Commission.id.desc()).limit(limit + 1)).all()

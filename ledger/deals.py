@@ -4,6 +4,7 @@ All raise `DealNotFound` for a deal that the actor may not see and `NotPermitted
 `revision`, where given, must equal the deal's, or `RevisionStale` is raised.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -45,7 +46,7 @@ from ledger.log.chain import now_utc
 from ledger.log.entry import Draft, decode_body
 from ledger.log.texts import erase_texts
 from ledger.store import settings_of
-from ledger.tables import AgentDeal, AuditLog, DealContact, DealDocument, StageEvent, User
+from ledger.tables import AgentDeal, AuditLog, DealContact, DealDocument, IdempotencyKey, StageEvent, User
 from ledger.vocabulary import PipelineStage
 
 __all__ = [
@@ -259,7 +260,19 @@ def _erase(
         AuditLog.subject_kind == kind, AuditLog.subject_id == row_id, AuditLog.type == f"{kind}.recorded"
     )
     for body in session.scalars(query):
-        recorded = decode_body(body)["data"]["set"]
+        entry_recorded = decode_body(body)
+        recorded = entry_recorded["data"]["set"]
         commitments += [recorded[column] for column in draft.data["set"] if recorded.get(column)]
+        _clear_kept_answer(session, entry_recorded, draft.data["set"])
     entry = record_entries(session, actor, [draft])[0]
     erase_texts(session, commitments, entry.at)
+
+
+def _clear_kept_answer(session: Session, recorded: Mapping[str, Any], columns: Mapping[str, None]) -> None:
+    """Erase the same columns from the answer that is kept for a repetition of the request that recorded them."""
+    key_digest = recorded.get("req", {}).get("idem")
+    kept = session.get(IdempotencyKey, (recorded["actor"]["id"], key_digest)) if key_digest else None
+    if kept is not None and kept.body is not None:
+        answer = json.loads(kept.body)
+        if answer.get("id") == recorded["subject"]["id"]:
+            kept.body = json.dumps(answer | {**columns}, separators=(",", ":"), ensure_ascii=False).encode()

@@ -41,12 +41,40 @@ def list_commissions(
     actor: ReadingActor,
     status: CommissionStatus | None = None,
     agent_id: Annotated[str | None, Query(max_length=64)] = None,
+    overdue: Annotated[
+        bool | None,
+        Query(description="True: confirmed and not invoiced, or invoiced and not paid, for more than 30 days."),
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> shapes.CommissionPage:
     """Latest change first. Agents see their own lines and all lines of their own deals."""
-    wanted = commissions.CommissionFilter(agent_id=agent_id, status=status)
+    wanted = commissions.CommissionFilter(agent_id=agent_id, status=status, is_overdue=overdue)
     return _describe_page(*commissions.list_commissions(session, actor, wanted, cursor, limit))
+
+
+@router.get("/commissions/{commission_id}", responses=READS, summary="Read a commission")
+def read_commission(
+    session: Reading, actor: ReadingActor, commission_id: Identifier, response: Response
+) -> shapes.CommissionAnswer:
+    """For whoever may see the deal, and for the line's own agent; its `ETag` is what a status move sends back."""
+    return _describe(commissions.get_commission(session, actor, commission_id), response)
+
+
+@router.get("/commissions/{commission_id}/adjustments", responses=READS, summary="A commission's adjustments")
+def list_adjustments(session: Reading, actor: ReadingActor, commission_id: Identifier) -> shapes.AdjustmentList:
+    """By the time they took effect."""
+    commissions.get_commission(session, actor, commission_id)
+    rows = commissions.list_adjustments(session, [commission_id])
+    return shapes.AdjustmentList(items=[shapes.AdjustmentAnswer.model_validate(row) for row in rows])
+
+
+@router.get("/commissions/{commission_id}/disputes", responses=READS, summary="A commission's disputes")
+def list_disputes(session: Reading, actor: ReadingActor, commission_id: Identifier) -> shapes.DisputeList:
+    """Open and resolved ones, oldest first."""
+    commissions.get_commission(session, actor, commission_id)
+    rows = commissions.list_disputes(session, [commission_id])
+    return shapes.DisputeList(items=[shapes.DisputeAnswer.model_validate(row) for row in rows])
 
 
 @router.get("/deals/{deal_id}/commissions", responses=READS, summary="A deal's commissions")

@@ -152,3 +152,17 @@ class DisputeAnswer(Answer):
     resolved_by: str | None
     resolved_at: Time | None
     note: str | None
+
+
+class AdjustmentList(Answer):
+    """A commission's adjustments; always all of them."""
+
+    items: list[AdjustmentAnswer]
+    next_cursor: None = None
+
+
+class DisputeList(Answer):
+    """A commission's disputes; always all of them."""
+
+    items: list[DisputeAnswer]
+    next_cursor: None = None

@@ -1,5 +1,6 @@
 """Commissions over REST: from recorded to paid, corrected and disputed, and never settled by who earns them."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -177,3 +178,64 @@ def test_a_hidden_line_and_a_missing_one_are_the_same_bytes(
         missing = client.post(missing_address, json=payload, headers=headers)
         assert hidden.status_code == 404, (address, hidden.text)
         assert hidden.content == missing.content
+
+
+def test_a_line_is_read_by_whom_its_deal_or_itself_belongs_to(
+    client: TestClient, people: People, deal: dict[str, Any]
+) -> None:
+    """Ben reads his own line on Anna's deal with its adjustments and disputes; of Anna's he learns nothing."""
+    mine = record(client, people.anna, deal).json()
+    his = record(client, people.anna, deal, agent_id=people.ben.id, commission_type="referral").json()
+    bonus = {"adjustment_type": "bonus", "amount": "10.00", "note": "Early"}
+    address = f"/api/v1/commissions/{his['id']}"
+    adjusted = client.post(f"{address}/adjustments", json=bonus, headers=people.manager.auth).json()
+    reason = {"amount": "1.00", "reason": "Too little"}
+    disputed = client.post(f"{address}/disputes", json=reason, headers=people.ben.auth).json()
+    for person in (people.ben, people.anna, people.manager, people.viewer, people.admin):
+        read = client.get(address, headers=person.auth)
+        assert (read.status_code, read.json()["id"]) == (200, his["id"])
+        assert read.headers["etag"] == f'"{read.json()["revision"]}"'
+        assert client.get(f"{address}/adjustments", headers=person.auth).json()["items"] == [adjusted]
+        assert client.get(f"{address}/disputes", headers=person.auth).json()["items"] == [disputed]
+    for part in ("", "/adjustments", "/disputes"):
+        hidden = client.get(f"/api/v1/commissions/{mine['id']}{part}", headers=people.ben.auth)
+        missing = client.get(f"/api/v1/commissions/nothing{part}", headers=people.ben.auth)
+        assert (hidden.status_code, hidden.content) == (404, missing.content)
+
+
+def test_a_line_is_overdue_thirty_days_after_its_last_step(client: TestClient, people: People) -> None:
+    """Confirmed and not invoiced, or invoiced and not paid; pending, paid and disputed lines never are."""
+    now = datetime.now(UTC)
+    long_ago = (now - timedelta(days=200)).isoformat()
+
+    def line(*steps: tuple[str, timedelta]) -> dict[str, Any]:
+        deal = open_deal(client, people.anna, effective_at=long_ago)
+        introduced = (now - timedelta(days=190)).isoformat()
+        made: dict[str, Any] = record(client, people.anna, deal, effective_at=introduced).json()
+        for status, age in steps:
+            made = settle(client, people.manager, made, status, effective_at=(now - age).isoformat()).json()
+        return made
+
+    over, under = timedelta(days=30, minutes=1), timedelta(days=29, hours=23)
+    late = {
+        line(("confirmed", over))["id"],
+        line(("confirmed", timedelta(days=90)), ("invoiced", over))["id"],
+    }
+    line()
+    line(("confirmed", timedelta(days=90)), ("invoiced", under))
+    line(("confirmed", timedelta(days=90)), ("invoiced", timedelta(days=80)), ("paid", timedelta(days=70)))
+    disputed = line(("confirmed", timedelta(days=90)))
+    client.post(
+        f"/api/v1/commissions/{disputed['id']}/disputes",
+        json={"amount": "1.00", "reason": "x"},
+        headers=people.anna.auth,
+    )
+
+    def listed(**parameters: str) -> set[str]:
+        answer = client.get("/api/v1/commissions", params=parameters, headers=people.manager.auth).json()
+        return {row["id"] for row in answer["items"]}
+
+    assert listed(overdue="true") == late
+    assert listed(overdue="false") == listed() - late
+    assert len(listed()) == 6
+    assert listed(overdue="true", status="paid") == set()

@@ -27,6 +27,7 @@ from tests.support.ledger import Staff, entries_of, new_deal, open_some_deal, re
 A, N, OWN, LINE, OTHERS = Scope.ALL, Scope.NONE, Scope.OWN, Scope.OWN_DEAL_OR_LINE, Scope.NOT_OWN_LINE
 DOCUMENTED = {  # viewer, agent, manager, admin
     Action.READ_DEAL: (A, OWN, A, A),
+    Action.READ_COMMISSION: (A, LINE, A, A),
     Action.READ_SUMMARY: (A, OWN, A, A),
     Action.WRITE_DEAL: (N, OWN, A, N),
     Action.RECORD_COMMISSION: (N, LINE, A, N),
