@@ -23,6 +23,15 @@ from ledger.errors import KeysExposed, LedgerNotInitialised, LedgerOutOfDate, Un
 from ledger.identifiers import new_id
 from ledger.log.chain import append_entries
 from ledger.log.entry import Draft
+from ledger.log.keys import (
+    PublicKey,
+    is_key_introduced,
+    list_private_keys,
+    load_key,
+    make_key,
+    publish_key,
+    read_introduced_keys,
+)
 from ledger.migrations import HEAD
 from ledger.settings import Settings, get_settings
 from ledger.tables import PROTECTED_TABLES
@@ -97,7 +106,8 @@ def initialise(settings: Settings) -> Ledger:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(_make_engine(address), settings)
-    if (settings.keys_dir / "pepper").exists() and _schema_version(ledger) == HEAD:
+    is_known = (settings.keys_dir / "pepper").exists() and is_key_introduced(settings.keys_dir)
+    if is_known and _schema_version(ledger) == HEAD:
         read_pepper(settings.keys_dir)
         return ledger
     with (settings.keys_dir / ".lock").open("w") as lock:
@@ -111,12 +121,31 @@ def initialise(settings: Settings) -> Ledger:
             with ledger._writer.begin() as connection:
                 upgrade_to_head(connection)
         with ledger.write() as session:
-            if session.execute(text("SELECT count(*) FROM log_identity")).scalar() == 0:
+            origin = session.execute(text("SELECT origin FROM log_identity")).scalar()
+            is_new = origin is None
+            if origin is None:
                 origin = f"dealbook/{new_id()}"
                 session.execute(text("INSERT INTO log_identity (origin) VALUES (:origin)"), {"origin": origin})
-                draft = Draft("sys", "log.opened", "log", origin, {"origin": origin})
-                append_entries(session, SYSTEM, [draft])
+            key = _introduce_key(session, settings.keys_dir, origin, is_new=is_new)
+        publish_key(settings.keys_dir, key)
     return ledger
+
+
+def _introduce_key(session: Session, keys_dir: Path, origin: str, *, is_new: bool) -> PublicKey:
+    """Make the signing key unless there is one, and see to it that the log names it; return its public half."""
+    known = read_introduced_keys(session)
+    if known and not list_private_keys(keys_dir):
+        raise LedgerNotInitialised(
+            f"The log is signed with {known[-1]}, whose private key is not in {keys_dir}. Restore it from its backup."
+        )
+    key = (load_key(keys_dir, origin) if list_private_keys(keys_dir) else make_key(keys_dir, origin)).public_key
+    if is_new:
+        append_entries(
+            session, SYSTEM, [Draft("sys", "log.opened", "log", origin, {"origin": origin, "key": key.vkey})]
+        )
+    elif key.vkey not in known:
+        append_entries(session, SYSTEM, [Draft("sys", "key.introduced", "log", origin, {"key": key.vkey})])
+    return key
 
 
 def read_pepper(keys_dir: Path) -> bytes:

@@ -4,6 +4,7 @@
     chain.py    appending: leaf index, sequence, link to the entry before, head moved by compare-and-set
     texts.py    salted commitments to free text, and erasing it
     tree.py     the Merkle tree over the leaf hashes, inclusion and consistency proofs
+    keys.py     Ed25519 keys that sign the log, named as C2SP signed-note has it
     verify.py   recomputing all of that from the stored bytes
 
 Still to come, here: dossier.py (evidence that an outsider can check).
