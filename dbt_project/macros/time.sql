@@ -24,3 +24,12 @@
 {% macro each_day(first, last) -%}
     {{ adapter.dispatch('each_day')(first, last) }}
 {%- endmacro %}
+
+{#- The first day of the month or quarter in which a day lies. -#}
+{% macro first_of_month(day) -%}
+    cast({{ dbt.date_trunc('month', day) }} as date)
+{%- endmacro %}
+
+{% macro first_of_quarter(day) -%}
+    cast({{ dbt.date_trunc('quarter', day) }} as date)
+{%- endmacro %}

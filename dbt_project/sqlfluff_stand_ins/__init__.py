@@ -32,3 +32,13 @@ class dbt:  # noqa: N801 (the name that macros use)
     def dateadd(datepart: str, interval: int, moment: str) -> str:
         """A moment some days later."""
         return f"date_add({moment}, {interval}, '{datepart}')"
+
+    @staticmethod
+    def date_trunc(datepart: str, moment: str) -> str:
+        """The beginning of the period in which a moment lies."""
+        return f"date_trunc('{datepart}', {moment})"
+
+    @staticmethod
+    def datediff(first: str, second: str, datepart: str) -> str:
+        """How many periods lie between two moments."""
+        return f"date_diff('{datepart}', {first}, {second})"

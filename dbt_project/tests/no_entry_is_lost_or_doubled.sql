@@ -19,6 +19,16 @@ with counts as (
         'commissions' as model,
         (select count(distinct commission_id) from {{ ref('stg_ledger__commission_events') }}) as expected,
         (select count(*) from {{ ref('commissions') }}) as found
+    union all
+    select
+        'stage_conversion' as model,
+        (
+            select count(distinct visits.deal_id || visits.stage)
+            from {{ ref('stage_visits') }} as visits
+            inner join {{ ref('pipeline_stages') }} as stages on visits.stage = stages.stage
+            where stages.is_open
+        ) as expected,
+        (select coalesce(sum(entered_n), 0) from {{ ref('stage_conversion') }}) as found
 )
 
 select * from counts

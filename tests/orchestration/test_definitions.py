@@ -23,6 +23,7 @@ MARTS = {
     "deals",
     "performance_benchmarks",
     "pipeline_stage_daily",
+    "stage_conversion",
     "stage_visits",
 }
 
