@@ -21,6 +21,20 @@ with counts as (
         (select count(*) from {{ ref('commissions') }}) as found
     union all
     select
+        'commission_status_history' as model,
+        (select count(*) from {{ ref('commissions') }}) as expected,
+        (select count(*) - count(left_at) from {{ ref('commission_status_history') }}) as found
+    union all
+    select
+        'payout_velocity' as model,
+        (select count(confirmed_at) from {{ ref('commissions') }}) as expected,
+        (
+            select coalesce(sum(n + out_of_order_n), 0)
+            from {{ ref('payout_velocity') }}
+            where agent_id is not null and step = 'introduced_to_confirmed'
+        ) as found
+    union all
+    select
         'stage_conversion' as model,
         (
             select count(distinct visits.deal_id || visits.stage)

@@ -1,0 +1,58 @@
+with commission_revisions as (
+    select * from {{ ref('int_commissions_folded') }}
+),
+
+entries as (
+    select
+        commission_id,
+        deal_id,
+        n,
+        agent_id,
+        to_status as status,
+        event_type as entered_by,
+        valid_from as entered_at,
+        valid_from_date as entered_date,
+        lag(to_status) over (partition by commission_id order by valid_from, n) as status_before
+    from commission_revisions
+    where to_status is not null
+),
+
+-- An entry that says again what stands begins no visit.
+changes as (
+    select * from entries
+    where status_before is null or status <> status_before
+),
+
+visits as (
+    select
+        *,
+        row_number() over (partition by commission_id order by entered_at, n) as visit,
+        lead(entered_at) over (partition by commission_id order by entered_at, n) as left_at,
+        lead(status) over (partition by commission_id order by entered_at, n) as next_status
+    from changes
+),
+
+final as (
+    select
+        commission_id,
+        visit,
+        deal_id,
+        agent_id,
+        status,
+        status_before,
+        entered_by,
+        entered_at,
+        entered_date,
+        left_at,
+        next_status,
+        left_at is null as is_current,
+        case
+            when left_at is not null then {{ days_of(microseconds_between('entered_at', 'left_at')) }}
+            when status not in ('paid', 'written_off')
+                then {{ days_of(microseconds_between('entered_at', end_of_as_of_day())) }}
+        end as duration_days,
+        {{ provenance() }}
+    from visits
+)
+
+select * from final
