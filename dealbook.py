@@ -175,6 +175,28 @@ def refresh(
     raise typer.Exit(1 if report.outcome == "failed" else 0)
 
 
+@app.command(epilog="Example: dealbook replay --log-size 41233 --as-of 2026-03-31")
+def replay(
+    log_size: Annotated[int, typer.Option(help="How many entries of the log were known; `publish list` shows it.")],
+    as_of: Annotated[
+        str, typer.Option(help="Day asked about, YYYY-MM-DD; that of the publication with this log size unless given.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Build the numbers again as they were known then, elsewhere, and compare them with what was published."""
+    from dealbook_up import progress_of
+    from orchestration.replay import replay as replay_log
+
+    settings, day = _settings(), _day(as_of)
+    with progress_of(err, "Replaying") as advance:
+        report = replay_log(settings, log_size, as_of=day, on_progress=advance)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        out.print(report.render(), markup=False)
+    raise typer.Exit(1 if report.outcome == "different" else 0)
+
+
 @app.command(epilog="Example: dealbook serve")
 def serve() -> None:
     """Serve the REST API and the workspace, nothing else."""

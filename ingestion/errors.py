@@ -6,6 +6,7 @@ DealbookError
     ├── LogRewound            the warehouse holds entries that this ledger does not have
     ├── ContractBroken        facts from the log break the contract of their raw table
     ├── WarehouseBusy         another process is writing the warehouse
+    ├── ReplayNotPossible     the log has never been as asked, or the day is not said
     ├── ReferenceFileUnread   a reference file that cannot be read at all
     └── PublishFailed         the marts could not be copied whole
         └── PublicationMissing  no such published file
@@ -44,6 +45,10 @@ class ContractBroken(IngestionError):
 
 class WarehouseBusy(IngestionError):
     """Another process holds the warehouse and did not let go in time."""
+
+
+class ReplayNotPossible(IngestionError):
+    """Nothing can be replayed for that log size: it is not reached yet, or no day is known to ask about."""
 
 
 class ReferenceFileUnread(IngestionError):

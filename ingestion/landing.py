@@ -100,12 +100,14 @@ def land_new_entries(
     batch_size: int = 50_000,
     rejects_dir: Path | None = None,
     full: bool = False,
+    up_to: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     wait_seconds: float = WAIT_SECONDS,
 ) -> LandingReport:
     """Land the entries that the warehouse does not have yet, `batch_size` a transaction; with `full` all of them anew.
 
-    A warehouse made from nothing gets the remembered reference files too. `on_progress(landed, total)` is called after
+    `up_to` is a log size to stop at, for a warehouse that shall know no more than was known then. A warehouse made from
+    nothing gets the remembered reference files too. `on_progress(landed, total)` is called after
     each batch. With nothing new the warehouse is not written to.
     Raises LogRewound, LogBroken, ContractBroken (its rows go to `rejects_dir`, by default beside the warehouse) or
     WarehouseBusy; batches that were landed before the error stay.
@@ -119,6 +121,8 @@ def land_new_entries(
             _empty_log_tables(warehouse)
         mark = _watermark(warehouse)
         _check_same_log(ledger, mark, end)
+        if up_to is not None:
+            end = max(min(end, up_to), mark.log_size)
         report = LandingReport(from_n=mark.log_size, to_n=end)
         # Many batches then share a checkpoint; commits are safe in the write-ahead log, which DuckDB keeps beside.
         warehouse.execute("SET checkpoint_threshold = '256MB'")

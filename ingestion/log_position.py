@@ -1,8 +1,11 @@
 """How far the log reaches. Apart from its reader, so that "nothing new" is answered without importing polars."""
 
-from sqlalchemy import text
+from datetime import datetime
+
+from sqlalchemy import select, text
 
 from ledger.store import Ledger
+from ledger.tables.log import AuditLog
 
 
 def log_size(ledger: Ledger) -> int:
@@ -16,3 +19,10 @@ def entry_hash(ledger: Ledger, n: int) -> str | None:
     with ledger.read() as session:
         stored = session.execute(text("SELECT hash FROM audit_logs WHERE n = :n"), {"n": n}).scalar_one_or_none()
     return None if stored is None else bytes(stored).hex()
+
+
+def entry_time(ledger: Ledger, n: int) -> datetime | None:
+    """Return the moment at which entry `n` was written, or None where the log does not reach that far."""
+    with ledger.read() as session:
+        found: datetime | None = session.scalars(select(AuditLog.at).where(AuditLog.n == n)).one_or_none()
+    return found

@@ -71,6 +71,15 @@ def test_only_what_is_new_is_landed(ledger: Ledger, warehouse: Path) -> None:
     assert check_completeness(ledger, warehouse, from_n=5).from_n == 4  # back to where that landing began
 
 
+def test_a_warehouse_may_know_less_than_the_log_does(ledger: Ledger, warehouse: Path) -> None:
+    append_deals(ledger, 9)
+    report = land_new_entries(ledger, warehouse, batch_size=3, up_to=5)
+    assert (report.to_n, report.entries, read_watermark(warehouse)) == (5, 5, 5)
+    assert check_completeness(ledger, warehouse).is_complete
+    assert land_new_entries(ledger, warehouse, up_to=3).entries == 0
+    assert land_new_entries(ledger, warehouse).from_n == 5
+
+
 def test_nothing_new_writes_nothing(ledger: Ledger, warehouse: Path) -> None:
     """Not a byte, not a time: the file is as it was."""
     live(ledger)
