@@ -197,6 +197,22 @@ def replay(
     raise typer.Exit(1 if report.outcome == "different" else 0)
 
 
+@app.command(epilog="Example: dealbook export --parquet exports/today")
+def export(
+    parquet: Annotated[Path, typer.Option(help="Folder for a Parquet file per mart; made where it is missing.")],
+    name: Annotated[str, typer.Option(help="A name that `publish list` shows; the current one unless given.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write the published numbers as Parquet, with their manifest, for tools that do not read DuckDB."""
+    from ingestion.exporting import export_parquet
+
+    report = export_parquet(_settings().published_dir, parquet, name or None)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        out.print(report.render(), markup=False)
+
+
 @app.command(epilog="Example: dealbook serve")
 def serve() -> None:
     """Serve the REST API and the workspace, nothing else."""
