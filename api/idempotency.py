@@ -60,6 +60,11 @@ def begin_once(request: Request, session: Session, actor: Actor, body: bytes) ->
     raise AnsweredBefore(Response(found.body, found.status_code or 200, headers))
 
 
+def keep_instead(request: Request, body: bytes) -> None:
+    """Keep `body` for repetitions in place of the answer, which holds a secret that must not be stored."""
+    request.state.body_to_keep = body
+
+
 class OnceRoute(APIRoute):
     """A route that keeps its answer inside the request's transaction when the request carried a key."""
 
@@ -71,13 +76,14 @@ class OnceRoute(APIRoute):
             response = await answer(request)
             kept = getattr(request.state, "keep_answer", None)
             if kept is not None:
-                await run_in_threadpool(_keep, request.state.session, kept, response)
+                body = getattr(request.state, "body_to_keep", bytes(response.body))
+                await run_in_threadpool(_keep, request.state.session, kept, response, body)
             return response
 
         return answer_and_keep
 
 
-def _keep(session: Session, kept: tuple[str, str, str], response: Response) -> None:
+def _keep(session: Session, kept: tuple[str, str, str], response: Response, body: bytes) -> None:
     actor_id, key_digest, request_digest = kept
     now = datetime.now(UTC)
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT_FOR))
@@ -88,7 +94,7 @@ def _keep(session: Session, kept: tuple[str, str, str], response: Response) -> N
             request_digest=request_digest,
             status_code=response.status_code,
             headers=json.dumps({name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}),
-            body=bytes(response.body),
+            body=body,
             created_at=now,
         )
     )

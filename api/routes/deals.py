@@ -203,6 +203,10 @@ def _describe_timeline(session: Session, deal: AgentDeal) -> list[shapes.Timelin
 
 def leave_receipt(session: Session, deal_id: str, response: Response) -> None:
     """Put chain, seq and hash of the deal's newest entry into the answer: proof for the caller of what was recorded."""
-    chain = f"deal:{deal_id}"
+    leave_receipt_of(session, f"deal:{deal_id}", response)
+
+
+def leave_receipt_of(session: Session, chain: str, response: Response) -> None:
+    """Put chain, seq and hash of the newest entry of any chain into the answer."""
     seq, digest = session.execute(select(AuditChain.seq, AuditChain.hash).where(AuditChain.chain == chain)).one()
     response.headers["Audit-Receipt"] = f"{chain};{seq};{digest.hex()}"
