@@ -3,7 +3,7 @@
 fields     what a mapping may fill            reading      CSV and Parquet to text, line by line
 mapping    the TOML file, checked             cleaning     text to typed columns, then the contract
 agents     who is meant                       staging      where the rows of all files meet
-importing  the whole way, with its report     assembling   rows to facts, contradictions named
+importing  the whole way, with its report     assembling   rows to facts, contradictions named; claims: commissions
 """
 
 from ingestion.crm_files.errors import FileInvalid, MappingInvalid

@@ -10,24 +10,10 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ingestion.crm_files.fields import CANCELLED, Section
+from ingestion.crm_files.fields import CANCELLED, STAGES, Section
 from ingestion.crm_files.mapping import Mapping
-from ledger.imported import (
-    ImportedAdjustment,
-    ImportedCommission,
-    ImportedDeal,
-    ImportedDispute,
-    ImportedStage,
-)
-from ledger.vocabulary import (
-    AdjustmentType,
-    AssetType,
-    CommissionStatus,
-    CommissionType,
-    DealType,
-    DisputeOutcome,
-    PipelineStage,
-)
+from ledger.imported import ImportedDeal, ImportedStage
+from ledger.vocabulary import AssetType, DealType, PipelineStage
 
 Row = dict[str, Any]
 Moment = tuple[PipelineStage, datetime]
@@ -62,14 +48,18 @@ class AssembledDeal:
 class Assembler:
     """Puts rows together for one mapping at one moment."""
 
-    def __init__(self, mapping: Mapping, now: datetime, default_currency: str) -> None:
+    def __init__(
+        self, mapping: Mapping, now: datetime, default_currency: str, columns: dict[Section, dict[str, str]]
+    ) -> None:
+        """`columns`: by section, what the files call our fields."""
         self.mapping = mapping
         self.zone: ZoneInfo = mapping.zone
         self.today = now.astimezone(self.zone).date()
         self.default_currency = default_currency
         part = mapping.deals
         self._opening = PipelineStage((part and part.opening_stage) or PipelineStage.LEAD_CAPTURED)
-        self._columns = {section: dict(each.columns) for section, each in mapping.sections.items()}
+        self._is_planned = bool(part and part.close_dates == "planned")
+        self._columns = columns
 
     def day(self, moment: datetime) -> date:
         """Return the day of a moment in the files' time zone."""
@@ -77,16 +67,27 @@ class Assembler:
 
     def column(self, section: Section, name: str) -> str:
         """Return what the file calls a field."""
-        return self._columns[section].get(name, name)
+        return self._columns.get(section, {}).get(name, name)
 
     def deal(self, row: Row, history: Sequence[Row], agent_id: str, known: KnownDeal | None) -> AssembledDeal:
-        """Put a deal row and its stage rows (in order of time) together."""
+        """Put a deal row and its stage rows (in any order) together."""
         result = AssembledDeal(Contradiction("id", row["id"], ""))
-        opened = _aware(row["opened_on"])
-        closed = _aware(row["closed_on"])
-        moves = self._sound_moves(row, history, opened, result)
+        opened = aware(row["opened_on"])
+        history = [*history, *_moves_of_row(row, has_history=bool(history))]
+        if row["result"] not in (None, "open"):
+            if not self._is_open(row) and row["stage"] != row["result"]:
+                name = self.column(Section.DEALS, "stage")
+                reason = f"contradicts '{name}', which says '{row['t:stage']}'"
+                result.deal = Contradiction("result", row["t:result"], reason)
+                return result
+            row = row | {"stage": row["result"], "t:stage": row["t:result"] or row["result"], "stage_since": None}
+        moves = self._sound_moves(row, in_order(history, row["stage"]), opened, result)
+        if own := next((problem for each, problem in result.bad_moves if "column" in each), None):
+            result.deal, result.bad_moves = own, []
+            return result
+        closed = self._closing(row, moves)
         if opened is None and not moves:
-            opened = _aware(row["stage_since"])
+            opened = aware(row["stage_since"])
             if opened is None and (closed is None or self._is_open(row)) and self.mapping.dates.missing:
                 opened = datetime.combine(self.mapping.dates.missing, time(), self.zone).astimezone(UTC)
                 result.is_dated_by_mapping = True
@@ -102,8 +103,19 @@ class Assembler:
         if isinstance(path, Contradiction):
             result.deal = path
         else:
-            result.deal = self._imported(row, agent_id, closed, path)
+            result.deal = self._imported(row, agent_id, aware(row["closed_on"]) if self._is_open(row) else closed, path)
         return result
+
+    def _closing(self, row: Row, moves: list["_Move"]) -> datetime | None:
+        """When the deal closed, or is to close. A planned date that has passed, or that a closed deal has yet ahead,
+        is no such fact: it was a plan."""
+        closed = aware(row["closed_on"])
+        if closed is None or not self._is_planned:
+            return closed
+        if self._is_open(row):
+            return None
+        ends = [move.effective_at for move in moves if move.stage == row["stage"]]
+        return ends[-1] if ends and self.day(closed) > self.today else closed
 
     def _is_open(self, row: Row) -> bool:
         return row["stage"] != CANCELLED and PipelineStage(row["stage"]).is_open
@@ -117,12 +129,14 @@ class Assembler:
             if opened and self.day(move.effective_at) < self.day(opened):
                 column = self.column(Section.DEALS, "opened_on")
                 reason = f"lies before the deal was opened ('{column}' {self.day(opened)}, line {row['line']})"
-                result.bad_moves.append((each, Contradiction("moved_on", self._text(move.effective_at), reason)))
+                name = each.get("column", "moved_on")
+                result.bad_moves.append((each, Contradiction(name, self.text_of(move.effective_at), reason)))
             else:
                 moves.append(move)
         return moves
 
-    def _text(self, moment: datetime) -> str:
+    def text_of(self, moment: datetime) -> str:
+        """Return a moment as messages show it."""
         return moment.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
 
     def _path(
@@ -162,11 +176,12 @@ class Assembler:
                 )
             return _Path(_without_repeats(stages), is_given, cancelled_at=max(at, last.effective_at))
         if given_up:
-            line = given_up[-1].row["line"]
-            return Contradiction("stage", said, f"contradicts the stage history, where line {line} gives the deal up")
+            return Contradiction(
+                "stage", said, f"contradicts the stage history, where {given_up[-1].place} gives the deal up"
+            )
         if last.to_stage != wanted:
-            at = (_aware(row["stage_since"]) if is_open else None) or (None if is_open else closed)
-            where = f"line {moves[-1].row['line']} of the stage history" if moves else "the opening"
+            at = (aware(row["stage_since"]) if is_open else None) or (None if is_open else closed)
+            where = f"{moves[-1].place} of the stage history" if moves else "the opening"
             if at is None and is_open:
                 reason = f"contradicts {where}, where the deal's last move is to {last.to_stage}"
                 return Contradiction("stage", said, reason)
@@ -175,7 +190,7 @@ class Assembler:
                     "stage", said, f"needs a date, but '{closed_name}' is empty and no stage row gives one"
                 )
             if self.day(at) < self.day(last.effective_at):
-                name, text = ("stage_since", self._text(at)) if is_open else ("closed_on", closed_text)
+                name, text = ("stage_since", self.text_of(at)) if is_open else ("closed_on", closed_text)
                 reason = f"lies before the move to {last.to_stage} on {self.day(last.effective_at)} ({where})"
                 return Contradiction(name, text, reason)
             end = ImportedStage(PipelineStage(wanted), max(at, last.effective_at))
@@ -210,7 +225,7 @@ class Assembler:
             path.stages = merged
         else:
             reason = (
-                f"differs from the ledger's {last_stage}, and no date after {self._text(last_at)} says when it moved"
+                f"differs from the ledger's {last_stage}, and no date after {self.text_of(last_at)} says when it moved"
             )
             return Contradiction("stage", row["t:stage"], reason)
         return path
@@ -224,7 +239,7 @@ class Assembler:
     ) -> ImportedDeal:
         is_open = self._is_open(row)
         stages, cancelled_at = path.stages, path.cancelled_at
-        expected = _aware(row["expected_close"]) or (closed if is_open else None)
+        expected = aware(row["expected_close"]) or (closed if is_open else None)
         is_closed = not stages[-1].to_stage.is_open and cancelled_at is None
         ended = (None if is_open else closed) or stages[-1].effective_at
         metadata = {key[5:]: value for key, value in row.items() if key.startswith("meta:") and value is not None}
@@ -251,118 +266,6 @@ class Assembler:
             contact_name=row["contact_name"],
         )
 
-    def commission(self, row: Row, agent_id: str, opened: datetime | None) -> ImportedCommission | Contradiction:
-        """Turn a commission row into a commission with its history; `opened` is when its deal was opened, if known."""
-        history = self._statuses(row, opened)
-        if isinstance(history, Contradiction):
-            return history
-        introduced, statuses = history
-        dispute = self._dispute(row, introduced)
-        if isinstance(dispute, Contradiction):
-            return dispute
-        adjustment = self._adjustment(row, introduced)
-        if isinstance(adjustment, Contradiction):
-            return adjustment
-        stands = statuses[-1][0] if statuses else CommissionStatus.PENDING
-        if dispute and dispute.resolved_at is None:
-            stands = CommissionStatus.DISPUTED
-        if row["status"] not in (None, stands):
-            return Contradiction("status", row["status"], f"contradicts the dates of the row, by which it is {stands}")
-        return ImportedCommission(
-            deal_external_ref=f"{self.mapping.source}:{row['deal_id']}",
-            agent_id=agent_id,
-            commission_type=CommissionType(row["commission_type"]),
-            basis_amount=row["basis"],
-            basis_currency=row["currency"],
-            commission_rate=row["rate"],
-            introduced_at=introduced,
-            commission_amount=row["amount"],
-            statuses=statuses,
-            adjustments=[adjustment] if adjustment else [],
-            disputes=[dispute] if dispute else [],
-        )
-
-    def _statuses(
-        self, row: Row, opened: datetime | None
-    ) -> tuple[datetime, list[tuple[CommissionStatus, datetime]]] | Contradiction:
-        introduced = last = self._not_before(_aware_required(row["introduced_on"]), opened)
-        statuses: list[tuple[CommissionStatus, datetime]] = []
-        skipped: str | None = None
-        before = "introduced_on"
-        for status in (CommissionStatus.CONFIRMED, CommissionStatus.INVOICED, CommissionStatus.PAID):
-            name = f"{status}_on"
-            at = _aware(row[name])
-            if at is None:
-                skipped = skipped or name
-                continue
-            if skipped:
-                given = self.column(Section.COMMISSIONS, name)
-                return Contradiction(skipped, None, f"is empty although '{given}' is given")
-            if self.day(at) < self.day(last):
-                earlier = self.column(Section.COMMISSIONS, before)
-                return Contradiction(name, self._text(at), f"lies before '{earlier}' ({self.day(last)})")
-            last, before = max(at, last), name
-            statuses.append((status, last))
-        if given_up := _aware(row["written_off_on"]):
-            if statuses and statuses[-1][0] is CommissionStatus.PAID:
-                return Contradiction("written_off_on", self._text(given_up), "is given, but the commission was paid")
-            if self.day(given_up) < self.day(last):
-                return Contradiction("written_off_on", self._text(given_up), f"lies before {self.day(last)}")
-            statuses.append((CommissionStatus.WRITTEN_OFF, max(given_up, last)))
-        return introduced, statuses
-
-    def _dispute(self, row: Row, introduced: datetime) -> ImportedDispute | Contradiction | None:
-        opened = _aware(row["disputed_on"])
-        resolved = _aware(row["resolved_on"])
-        if opened is None:
-            for name in ("resolved_on", "outcome", "disputed_amount"):
-                if row[name] is not None:
-                    return Contradiction("disputed_on", None, f"is empty although '{self._named(name)}' is given")
-            return None
-        amount = row["disputed_amount"] if row["disputed_amount"] is not None else row["amount"]
-        if amount is None:
-            return Contradiction("disputed_amount", None, "is empty: how much is disputed?")
-        if (resolved is None) != (row["outcome"] is None):
-            empty, given = ("resolved_on", "outcome") if resolved is None else ("outcome", "resolved_on")
-            return Contradiction(empty, None, f"is empty although '{self._named(given)}' is given")
-        if self.day(opened) < self.day(introduced):
-            return Contradiction("disputed_on", self._text(opened), f"lies before {self.day(introduced)}")
-        opened = max(opened, introduced)
-        if resolved and self.day(resolved) < self.day(opened):
-            return Contradiction("resolved_on", self._text(resolved), f"lies before {self.day(opened)}")
-        return ImportedDispute(
-            amount=amount,
-            opened_at=opened,
-            reason=row["dispute_reason"] or "Imported",
-            resolved_at=max(resolved, opened) if resolved else None,
-            outcome=DisputeOutcome(row["outcome"]) if row["outcome"] else None,
-        )
-
-    def _adjustment(self, row: Row, introduced: datetime) -> ImportedAdjustment | Contradiction | None:
-        names = ("adjustment_type", "adjustment_amount", "adjusted_on")
-        given = [name for name in names if row[name] is not None]
-        if not given:
-            return None
-        for name in names:
-            if row[name] is None:
-                return Contradiction(name, None, f"is empty although '{self._named(given[0])}' is given")
-        kind = AdjustmentType(row["adjustment_type"])
-        if row["adjustment_amount"] < 0 and kind is not AdjustmentType.CORRECTION:
-            return Contradiction(
-                "adjustment_amount", str(row["adjustment_amount"]), "must not be negative in a " + kind
-            )
-        at = _aware_required(row["adjusted_on"])
-        if self.day(at) < self.day(introduced):
-            return Contradiction("adjusted_on", self._text(at), f"lies before {self.day(introduced)}")
-        return ImportedAdjustment(kind, row["adjustment_amount"], max(at, introduced), row["adjustment_note"])
-
-    def _named(self, name: str) -> str:
-        return self.column(Section.COMMISSIONS, name)
-
-    def _not_before(self, moment: datetime, opened: datetime | None) -> datetime:
-        """A date without a time is midnight, which lies before a deal opened later that day: the day is what counts."""
-        return opened if opened and moment < opened and self.day(moment) == self.day(opened) else moment
-
 
 @dataclass(slots=True)
 class _Path:
@@ -379,13 +282,40 @@ class _Move:
     note: str | None
     row: Row
 
+    @property
+    def place(self) -> str:
+        """Where the files say so."""
+        return f"'{self.row['column']}'" if "column" in self.row else f"line {self.row['line']}"
 
-def _aware(moment: datetime | None) -> datetime | None:
+
+def in_order(history: Sequence[Row], stands: str) -> list[Row]:
+    """Return stage rows in order of time, whatever their order in the files. Of rows with the very same time, the
+    earlier stage of the pipeline comes first, but at the end the one that the deal stands in is last."""
+    last = max((each["moved_on"] for each in history), default=None)
+    return sorted(
+        history,
+        key=lambda each: (
+            each["moved_on"],
+            each["moved_on"] == last and each["stage"] == stands,
+            STAGES.index(each["stage"]),
+            each["note"] or "",
+        ),
+    )
+
+
+def _moves_of_row(row: Row, *, has_history: bool) -> list[Row]:
+    """The moves that the deal's own row dates: by columns of stage dates, or, where it ended in `result`, the last
+    open stage by `stage_since`."""
+    found = [each | {"note": None, "line": row["line"], "file": row["file"]} for each in row.get("stage_dates") or []]
+    if row["result"] not in (None, "open") and row["stage_since"] and not found and not has_history:
+        move = {"stage": row["stage"], "moved_on": row["stage_since"], "column": "stage_since", "note": None}
+        found.append(move | {"line": row["line"], "file": row["file"]})
+    return found
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """Return a staged moment (naive UTC) as the aware one it is."""
     return None if moment is None else moment.replace(tzinfo=UTC)
-
-
-def _aware_required(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC)
 
 
 def _without_repeats(stages: list[ImportedStage]) -> list[ImportedStage]:

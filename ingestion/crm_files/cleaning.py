@@ -15,29 +15,36 @@ import polars as pl
 
 from ingestion.crm_contracts import CONFIDENCE, MOMENT, MONEY, RATE, contract_of, type_of
 from ingestion.crm_files.fields import FIELDS, Kind, Section
-from ingestion.crm_files.mapping import Mapping, normalise_word
+from ingestion.crm_files.mapping import REPORTING, Mapping, SectionMapping, normalise_word
 from ingestion.crm_files.reading import LINE
+from ledger.settings import get_settings
 
 # ISO 8601 is understood whatever the mapping says: year first is never ambiguous.
 ISO_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d")
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 # Kept as they stand in the file, to be quoted when rows contradict each other.
-TEXTS_KEPT = {Section.DEALS: ("t:stage", "t:closed_on")}
+TEXTS_KEPT = {Section.DEALS: ("t:stage", "t:closed_on", "t:result")}
+STAGE_DATES = pl.List(pl.Struct({"stage": pl.String, "moved_on": pl.Datetime("us"), "column": pl.String}))
+FAILURE_SCHEMA = {LINE: pl.Int64, "order": pl.Int32, "field": pl.String, "value": pl.String, "reason": pl.String}
 REJECT_SCHEMA = {LINE: pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
 
 
 @dataclass
 class CleanBatch:
-    """`rows`: the typed fields, `line`, `meta:<key>` texts; `rejects`: line, column of the file, value, reason."""
+    """`rows`: the typed fields, `line`, `meta:<key>` texts, and `stage_dates` where the mapping has such columns;
+    `rejects`: line, column of the file, value, reason."""
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
     rejected_deals: list[tuple[str, int]]  # id and line of deal rows among the rejects
     ambiguous_dates: int
+    passed_over: int  # rows that [<section>.only] leaves out
 
 
 def clean(frame: pl.DataFrame, section: Section, mapping: Mapping, now: datetime) -> CleanBatch:
     """Map, read and check a batch of text rows of one section. `now` is aware."""
+    rows = frame.height
+    frame = frame.filter(_only(frame, mapping.sections[section]))
     texts = frame.select(_mapped_texts(frame, section, mapping))
     readings = {name: _reading(name, section, mapping) for name in FIELDS[section]}
     read = texts.with_columns([expression for reading in readings.values() for expression in reading.helpers])
@@ -57,11 +64,17 @@ def clean(frame: pl.DataFrame, section: Section, mapping: Mapping, now: datetime
         .select(LINE, order=pl.lit(order), field=pl.lit(name), value=f"t:{name}", reason=f"r:{name}")
         for order, name in enumerate(FIELDS[section])
     ]
-    failures = pl.concat([*pl.collect_all(reasons), _contract_failures(read, section, now)])
-    rejects = _first_failures(failures, section, mapping)
+    failures = [*pl.collect_all(reasons), _contract_failures(read, section, now)]
+    has_stage_dates = section is Section.DEALS and bool(mapping.sections[section].stage_dates)
+    if has_stage_dates:
+        entered, bad = read_stage_dates(frame, mapping, now)
+        read = read.with_columns(entered)
+        failures.append(bad)
+    rejects = _first_failures(pl.concat(failures), mapping.sections[section].named(_header(frame)))
     kept = read.select(
         LINE,
         *FIELDS[section],
+        *(["stage_dates"] if has_stage_dates else []),
         *[name for name in texts.columns if name.startswith("meta:") or name in TEXTS_KEPT.get(section, ())],
     )
     deals = read.join(rejects, on=LINE, how="semi").select(LINE, id="t:id") if section is Section.DEALS else None
@@ -70,30 +83,48 @@ def clean(frame: pl.DataFrame, section: Section, mapping: Mapping, now: datetime
         rejects,
         [] if deals is None else [(id_, line) for line, id_ in deals.rows() if id_ is not None],
         _count_ambiguous(texts, section, mapping),
+        rows - frame.height,
     )
+
+
+def _header(frame: pl.DataFrame) -> list[str]:
+    return [name[2:] for name in frame.columns if name.startswith("c:")]
+
+
+def _only(frame: pl.DataFrame, part: SectionMapping) -> pl.Expr:
+    """Whether a row is of this section's matter, where one file tells of several ([<section>.only])."""
+    tests = [
+        _normal(pl.col(f"c:{column}").fill_null("")).is_in([normalise_word(word) for word in words])
+        for column, words in part.only.items()
+        if f"c:{column}" in frame.columns
+    ]
+    return pl.all_horizontal(tests) if tests else pl.lit(value=True)
 
 
 def _mapped_texts(frame: pl.DataFrame, section: Section, mapping: Mapping) -> list[pl.Expr]:
     """A trimmed String column `t:<field>` per field (null where empty or not in the file), and `meta:<key>`."""
     part = mapping.sections[section]
 
-    def text_of(column: str | None) -> pl.Expr:
-        if column is None or f"c:{column}" not in frame.columns:
-            return pl.lit(None, pl.String)
-        trimmed = pl.col(f"c:{column}").str.strip_chars()
-        return pl.when(trimmed != "").then(trimmed)
+    def text_of(columns: tuple[str, ...]) -> pl.Expr:
+        texts = [_trimmed(column) for column in columns if f"c:{column}" in frame.columns]
+        return pl.coalesce(texts) if texts else pl.lit(None, pl.String)
 
     metadata = []
-    for key, column in part.metadata.items():
-        text = text_of(column)
+    for key, columns in part.metadata.items():
+        text = text_of(columns)
         if table := mapping.word_tables.get(key):
             text = pl.coalesce(_word(text, table), text)
         metadata.append(text.alias(f"meta:{key}"))
     return [
         pl.col(LINE),
-        *[text_of(part.columns.get(name)).alias(f"t:{name}") for name in FIELDS[section]],
+        *[text_of(part.columns.get(name, ())).alias(f"t:{name}") for name in FIELDS[section]],
         *metadata,
     ]
+
+
+def _trimmed(column: str) -> pl.Expr:
+    text = pl.col(f"c:{column}").str.strip_chars()
+    return pl.when(text != "").then(text)
 
 
 @dataclass
@@ -127,10 +158,13 @@ def _reading(name: str, section: Section, mapping: Mapping) -> _Reading:
             return _Reading(text)
 
 
+def _normal(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_all(r"[\s_-]+", " ").str.strip_chars().str.to_lowercase()
+
+
 def _word(text: pl.Expr, table: dict[str, str]) -> pl.Expr:
     """Our word for the source's, or null. Comparison as in `normalise_word`."""
-    key = text.str.replace_all(r"[\s_-]+", " ").str.strip_chars().str.to_lowercase()
-    return key.replace_strict(table or {"": ""}, default=None, return_dtype=pl.String)
+    return _normal(text).replace_strict(table or {"": ""}, default=None, return_dtype=pl.String)
 
 
 def _parse(text: pl.Expr, form: str, zone: str) -> pl.Expr:
@@ -147,14 +181,57 @@ def _parse(text: pl.Expr, form: str, zone: str) -> pl.Expr:
 
 def _read_moment(name: str, mapping: Mapping) -> _Reading:
     text = pl.col(f"t:{name}")
-    forms = list(dict.fromkeys((*mapping.dates.formats, *ISO_FORMATS)))
-    value = pl.coalesce([_parse(text, form, mapping.zone.key) for form in forms])
-    reason = f"is not a date in any of the mapping's formats ({', '.join(mapping.dates.formats)})"
     return _Reading(
         pl.col(f"m:{name}"),
-        pl.when(text.is_not_null() & pl.col(f"m:{name}").is_null()).then(pl.lit(reason)),
-        (value.cast(MOMENT).alias(f"m:{name}"),),
+        pl.when(text.is_not_null() & pl.col(f"m:{name}").is_null()).then(pl.lit(_no_date(mapping))),
+        (_moment(text, mapping).alias(f"m:{name}"),),
     )
+
+
+def _no_date(mapping: Mapping) -> str:
+    return f"is not a date in any of the mapping's formats ({', '.join(mapping.dates.formats)})"
+
+
+def _moment(text: pl.Expr, mapping: Mapping) -> pl.Expr:
+    """Moment in UTC by the first format that fits."""
+    forms = list(dict.fromkeys((*mapping.dates.formats, *ISO_FORMATS)))
+    return pl.coalesce([_parse(text, form, mapping.zone.key) for form in forms]).cast(MOMENT)
+
+
+def read_stage_dates(frame: pl.DataFrame, mapping: Mapping, now: datetime) -> tuple[pl.Series, pl.DataFrame]:
+    """Read the columns that say when a deal entered a stage: a list of moves per row, and the failures."""
+    entered: list[pl.Expr] = []
+    failures = [pl.LazyFrame(schema=FAILURE_SCHEMA)]
+    for order, (column, word, stage) in enumerate(mapping.stage_columns(_header(frame))):
+        text, moment = _trimmed(column), _moment(_trimmed(column), mapping)
+        reason = (
+            pl.when(text.is_null())
+            .then(None)
+            .when(pl.lit(stage is None))
+            .then(pl.lit(f"dates the stage '{word}', which is none of our words; add it to [words.stage]"))
+            .when(moment.is_null())
+            .then(pl.lit(_no_date(mapping)))
+            .when(moment > now)
+            .then(pl.lit("lies in the future"))
+        )
+        failures.append(
+            frame.lazy()
+            .select(
+                LINE,
+                order=pl.lit(100 + order, pl.Int32),
+                field=pl.lit(column),
+                value=text,
+                reason=reason.cast(pl.String),
+            )
+            .filter(pl.col("reason").is_not_null())
+        )
+        move = pl.struct(
+            stage=pl.lit(stage, pl.String), moved_on=moment.dt.replace_time_zone(None), column=pl.lit(column)
+        )
+        entered.append(pl.when(moment.is_not_null()).then(move))
+    moves = pl.concat_list(entered).list.drop_nulls() if entered else pl.lit([], STAGE_DATES)
+    table = frame.select(LINE, stage_dates=moves.cast(STAGE_DATES))
+    return table.get_column("stage_dates"), pl.concat(failures).collect()
 
 
 def _count_ambiguous(texts: pl.DataFrame, section: Section, mapping: Mapping) -> int:
@@ -248,13 +325,16 @@ def _share(text: str | None, decimal: str, is_percent: bool, scale: int) -> dict
 
 def _constants(section: Section, mapping: Mapping) -> list[pl.Expr]:
     """What the mapping states for empty cells."""
+    constants = dict(mapping.sections[section].constants)
+    if constants.get("currency") == REPORTING:
+        constants["currency"] = get_settings().reporting_currency
     return [
         pl.coalesce(
             pl.col(name),
             # An unreadable cell is not an empty one.
             pl.when(pl.col(f"t:{name}").is_null()).then(pl.lit(value)).cast(type_of(FIELDS[section][name])),
         ).alias(name)
-        for name, value in mapping.sections[section].constants.items()
+        for name, value in constants.items()
     ]
 
 
@@ -283,7 +363,6 @@ def _with_currency(read: pl.DataFrame, section: Section) -> pl.DataFrame:
 
 def _contract_failures(read: pl.DataFrame, section: Section, now: datetime) -> pl.DataFrame:
     """Check the contract; return line, order, field, value (as in the file) and reason of what fails it."""
-    schema = {LINE: pl.Int64, "order": pl.Int32, "field": pl.String, "value": pl.String, "reason": pl.String}
     fields = list(FIELDS[section])
     frame = read.select(LINE, *fields)
     try:
@@ -302,15 +381,14 @@ def _contract_failures(read: pl.DataFrame, section: Section, now: datetime) -> p
             reason = "is empty but required" if check == "not_nullable" else check
             value = read.get_column(f"t:{name}")[index]
             rows.append((lines[index], fields.index(name), name, value, reason))
-        return pl.DataFrame(rows, schema=schema, orient="row")
-    return pl.DataFrame(schema=schema)
+        return pl.DataFrame(rows, schema=FAILURE_SCHEMA, orient="row")
+    return pl.DataFrame(schema=FAILURE_SCHEMA)
 
 
-def _first_failures(failures: pl.DataFrame, section: Section, mapping: Mapping) -> pl.DataFrame:
+def _first_failures(failures: pl.DataFrame, columns: dict[str, str]) -> pl.DataFrame:
     """One reject a line: the first failing column, with the others in the reason."""
     if failures.is_empty():
         return pl.DataFrame(schema=REJECT_SCHEMA)
-    columns = mapping.sections[section].columns
     return (
         # A cell that could not be read is null, and so fails `required` too: the first reason is the true one.
         failures.unique(["line", "field"], keep="first", maintain_order=True)

@@ -70,6 +70,11 @@ FIELDS: dict[Section, dict[str, Field]] = {
         "id": Field(Kind.TEXT, "the deal's id in the CRM", required=True, length=120),
         "agent": Field(Kind.AGENT, "who owns the deal: name or e-mail", required=True, length=200),
         "stage": Field(Kind.WORD, "the stage the deal is in now", required=True, words=STAGES),
+        "result": Field(
+            Kind.WORD,
+            "how the deal ended, where the CRM keeps its last open stage in `stage`",
+            words=("open", "closed_won", "closed_lost", CANCELLED),
+        ),
         "title": Field(Kind.TEXT, "what people call the deal"),
         "description": Field(Kind.TEXT, "free text", length=4000),
         "company": Field(Kind.TEXT, "the client's firm", length=200),

@@ -67,8 +67,10 @@ class _Import:
         self.ledger, self.actor, self.files, self.mapping, self.name = ledger, actor, files, mapping, name
         self.on_progress = on_progress
         self.now = datetime.now(UTC)
-        self.sections = _sections_of(files, mapping)
-        self.assembler = Assembler(mapping, self.now, get_settings().reporting_currency)
+        headers = _headers_of(files, mapping)
+        self.sections = [section for section, _ in headers]
+        columns = {section: mapping.sections[section].named(header) for section, header in reversed(headers)}
+        self.assembler = Assembler(mapping, self.now, get_settings().reporting_currency, columns)
         self.report = ImportReport("", name)
         self.report.files = [FileReport(str(f), s) for f, s in zip(files, self.sections, strict=True)]
         self.reasons: Counter[str] = Counter()
@@ -94,10 +96,11 @@ class _Import:
         for number, (path, section) in enumerate(zip(self.files, self.sections, strict=True)):
             report = self.report.files[number]
             for batch in read_batches(path, self.mapping):
-                report.rows += batch.rows
                 report.blank_lines += batch.blank
                 self._reject(number, [(bad.line, None, bad.value, bad.reason) for bad in batch.unreadable])
                 cleaned = clean(batch.frame, section, self.mapping, self.now)
+                report.rows += batch.rows - cleaned.passed_over
+                report.passed_over += cleaned.passed_over
                 report.ambiguous_dates += cleaned.ambiguous_dates
                 self.staging.add(section, number, cleaned.rows)
                 self._reject(number, cleaned.rejects.rows())
@@ -227,13 +230,13 @@ class _Import:
                 file.rejects_file = str(path)
 
 
-def _sections_of(files: list[Path], mapping: Mapping) -> list[Section]:
-    """Say which section each file is, by its header. Raises `FileInvalid` with what is missing."""
+def _headers_of(files: list[Path], mapping: Mapping) -> list[tuple[Section, list[str]]]:
+    """Say which section each file is, by its header, and give that. Raises `FileInvalid` with what is missing."""
     if not files:
         raise FileInvalid("There is no file to import: name at least one CSV or Parquet file.")
     if len({path.resolve() for path in files}) < len(files):
         raise FileInvalid("A file is named twice: name each once.")
-    sections = []
+    headers = []
     for path in files:
         if not path.is_file():
             raise FileInvalid(f"There is no file {path}.")
@@ -246,5 +249,5 @@ def _sections_of(files: list[Path], mapping: Mapping) -> list[Section]:
                 f"columns {', '.join(repr(column) for column in lacking)}. Its header has: {', '.join(header)}. "
                 f"Correct [{near}.columns], or list fields that may be missing in [{near}] optional."
             )
-        sections.append(section)
-    return sections
+        headers.append((section, header))
+    return headers

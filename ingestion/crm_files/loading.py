@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from ingestion.crm_files.agents import AgentDirectory, displayed_name, key_of
 from ingestion.crm_files.assembling import AssembledDeal, Assembler, Contradiction, KnownDeal, Row
+from ingestion.crm_files.claims import ClaimAssembler
 from ingestion.crm_files.fields import CANCELLED, Section
 from ingestion.crm_files.mapping import Mapping
 from ingestion.crm_files.report import ImportReport
@@ -52,6 +53,7 @@ class Loader:
         reject: RejectRows,
     ) -> None:
         self.actor, self.mapping, self.assembler, self.staging, self.report = actor, mapping, assembler, staging, report
+        self.claim_assembler = ClaimAssembler(assembler)
         self._reject = reject
         self.directory: AgentDirectory
         self.claims: dict[str, dict[tuple[str, str], Row]] = {}  # deal id -> agent and type -> its first row
@@ -201,7 +203,7 @@ class Loader:
                 reason = f"is this agent's second for the deal; the first is line {first['line']}"
                 self._reject_row(Section.COMMISSIONS, row, "commission_type", row["commission_type"], reason)
                 continue
-            result = self.assembler.commission(row, agent_id, deal.moves[0][1])
+            result = self.claim_assembler.commission(row, agent_id, deal.moves[0][1])
             if isinstance(result, Contradiction):
                 self._reject_row(Section.COMMISSIONS, row, result.field, result.value, result.reason)
                 continue

@@ -8,7 +8,7 @@ import codecs
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +23,21 @@ from ingestion.crm_files.fields import FIELDS, WORDS, Kind, Section
 from ledger.settings import get_settings
 
 _NUMBER = re.compile(r"\d{1,14}(\.\d{1,4})?")
+REPORTING = "reporting"  # as a constant for a currency: the installation's reporting currency
+STAGE_MARK = "{stage}"
 MAPPINGS_DIR = Path(__file__).resolve().parent.parent / "mappings"
 
 
 def normalise_word(text: str) -> str:
     """Return a word as it is compared: no case, one space between parts, `-` and `_` as spaces."""
     return re.sub(r"[\s_-]+", " ", text).strip().casefold()
+
+
+def _stage_pattern(text: str) -> re.Pattern[str]:
+    """A column's name, in which {stage} stands for the source's word for a stage and * for anything."""
+    parts = re.split(r"(\{stage\}|\*)", text)
+    marks = {STAGE_MARK: "(?P<stage>.+?)", "*": ".+"}
+    return re.compile("".join(marks.get(part) or re.escape(part) for part in parts))
 
 
 def _closest(word: str, known: Iterable[str]) -> str:
@@ -122,14 +131,44 @@ class Agents(_Part):
     aliases: dict[str, str] = Field(default_factory=dict)
 
 
-class SectionMapping(_Part):
-    """Where one kind of file has our fields."""
+Columns = dict[str, tuple[str, ...]]
 
-    columns: dict[str, str]
+
+class SectionMapping(_Part):
+    """Where one kind of file has our fields. Of several columns for a field, the first with something in it counts."""
+
+    columns: Columns
     constants: dict[str, str] = Field(default_factory=dict)
     optional: list[str] = Field(default_factory=list)
-    metadata: dict[str, str] = Field(default_factory=dict)
+    without: list[str] = Field(default_factory=list)  # a file with one of these columns is of another kind
+    only: dict[str, list[str]] = Field(default_factory=dict)  # column -> words: rows with another word are passed over
+    metadata: Columns = Field(default_factory=dict)
     opening_stage: str | None = None
+    close_dates: Literal["actual", "planned"] = "actual"
+    stage_dates: dict[str, str] = Field(default_factory=dict)  # column, or pattern with {stage} -> stage, or {stage}
+
+    @field_validator("columns", "metadata", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: (columns,) if isinstance(columns, str) else columns for name, columns in value.items()}
+
+    def lacks(self, header: Collection[str]) -> list[tuple[str, ...]]:
+        """Return the columns of fields that this header has none of, though it must."""
+        return [
+            columns
+            for name, columns in self.columns.items()
+            if name not in self.optional and not {*columns} & {*header}
+        ]
+
+    def named(self, header: Collection[str]) -> dict[str, str]:
+        """Return field -> the column that a file with this header is told by in messages."""
+        return {
+            name: next((column for column in columns if column in header), columns[0])
+            for name, columns in self.columns.items()
+            if columns
+        }
 
 
 class Mapping(_Part):
@@ -179,10 +218,9 @@ class Mapping(_Part):
         """Return which kind of file has this header: the section with most of its columns in it, or None."""
         best: tuple[int, Section] | None = None
         for section, part in self.sections.items():
-            wanted = set(part.columns.values()) | set(part.metadata.values())
-            needed = {column for field, column in part.columns.items() if field not in part.optional}
-            if needed <= set(header):
-                score = len(wanted & set(header))
+            known = {column for columns in (*part.columns.values(), *part.metadata.values()) for column in columns}
+            if not part.lacks(header) and not set(part.without) & set(header):
+                score = len(known & set(header))
                 if best is None or score > best[0]:
                     best = (score, section)
         return best[1] if best else None
@@ -190,18 +228,27 @@ class Mapping(_Part):
     def missing_columns(self, header: list[str]) -> tuple[Section, list[str]]:
         """Return the section that the header is nearest to and the columns it lacks for it."""
         near = [
-            (len(lacking) / len(part.columns), len(lacking), section, lacking)
+            (len(lacking) / len(part.columns), len(lacking), section, [" or ".join(columns) for columns in lacking])
             for section, part in self.sections.items()
-            for lacking in [
-                [
-                    column
-                    for field, column in part.columns.items()
-                    if field not in part.optional and column not in header
-                ]
-            ]
+            for lacking in [part.lacks(header)]
         ]
-        *_, section, lacking = min(near)
-        return section, lacking
+        *_, section, missing = min(near)
+        return section, missing
+
+    def stage_columns(self, header: Iterable[str]) -> list[tuple[str, str, str | None]]:
+        """Return the columns that say when a deal entered a stage: column, the source's word, our stage if known."""
+        found = []
+        words = self.word_tables["stage"]
+        for column in header:
+            fits = [
+                (match["stage"] if target == STAGE_MARK else target)
+                for pattern, target in (self.deals.stage_dates if self.deals else {}).items()
+                if (match := _stage_pattern(pattern).fullmatch(column))
+            ]
+            if fits:
+                word = next((each for each in fits if normalise_word(each) in words), fits[0])
+                found.append((column, word, words.get(normalise_word(word))))
+        return found
 
     @model_validator(mode="after")
     def _consistent(self) -> "Mapping":
@@ -210,6 +257,7 @@ class Mapping(_Part):
             problems.append("there is no section; write at least [deals.columns]")
         for section, part in self.sections.items():
             problems += _check_section(section, part)
+        problems += _check_stage_dates(self)
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -250,14 +298,26 @@ def _check_section(section: Section, part: SectionMapping) -> Iterable[str]:
             yield f"[{section}.constants] {name} = '{value}' is none of our words; {_closest(value, constant.words)}"
         if constant and constant.kind in (Kind.MONEY, Kind.RATE, Kind.CONFIDENCE) and not _NUMBER.fullmatch(value):
             yield f"[{section}.constants] {name} = '{value}' is not a number; write for example \"0.02\""
-    if section is not Section.DEALS and (part.metadata or part.opening_stage):
-        yield f"[{section}]: metadata and opening_stage belong to [deals]"
+    if section is not Section.DEALS and (part.metadata or part.opening_stage or part.stage_dates):
+        yield f"[{section}]: metadata, opening_stage and stage_dates belong to [deals]"
+    for name, columns in (*part.columns.items(), *part.metadata.items()):
+        if not columns:
+            yield f"[{section}] {name} = []: name at least one column"
     stages = FIELDS[Section.DEALS]["stage"].words[:-3]  # the open ones
     if part.opening_stage and part.opening_stage not in stages:
         yield f"[deals] opening_stage = '{part.opening_stage}' is no open stage; {_closest(part.opening_stage, stages)}"
     for key in part.metadata:
         if not re.fullmatch("[a-z0-9_]{1,64}", key):
             yield f"[{section}.metadata] '{key}': a key is made of a-z, 0-9 and _"
+
+
+def _check_stage_dates(mapping: Mapping) -> Iterable[str]:
+    for column, target in (mapping.deals.stage_dates if mapping.deals else {}).items():
+        if (target == STAGE_MARK) != (column.count(STAGE_MARK) == 1):
+            yield f"[deals.stage_dates] '{column}' = '{target}': {STAGE_MARK} stands once in both, or in neither"
+        elif target != STAGE_MARK and normalise_word(target) not in mapping.word_tables["stage"]:
+            known = FIELDS[Section.DEALS]["stage"].words
+            yield f"[deals.stage_dates] '{column}': '{target}' is no stage; {_closest(target, known)}"
 
 
 def _required(section: Section) -> str:

@@ -17,6 +17,7 @@ class FileReport:
     unchanged: int = 0
     rejected: int = 0
     blank_lines: int = 0
+    passed_over: int = 0  # rows of other matters, which the mapping's `only` leaves out; not among `rows`
     rows_dated_by_mapping: int = 0
     ambiguous_dates: int = 0
     rejects_file: str | None = None
@@ -82,6 +83,8 @@ class ImportReport:
                 lines.append(
                     f"{name}: {file.ambiguous_dates:,} dates fit several formats of the mapping; the first one counted."
                 )
+            if file.passed_over:
+                lines.append(f"{name}: {file.passed_over:,} rows of other matters, which the mapping passes over.")
             if file.blank_lines:
                 lines.append(f"{name}: {file.blank_lines:,} blank lines, which are no rows.")
         rejects = [Path(file.rejects_file) for file in self.files if file.rejects_file]

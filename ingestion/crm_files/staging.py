@@ -14,7 +14,7 @@ from typing import Any, Self
 import duckdb
 import polars as pl
 
-from ingestion.crm_files.fields import Section
+from ingestion.crm_files.fields import STAGES, Section
 
 MEMORY_LIMIT = "1GB"
 WAITING_ROWS = 2_000
@@ -169,20 +169,19 @@ class Staging:
         )
 
     def histories(self, after: int, up_to: int) -> dict[int, list[dict[str, Any]]]:
-        """Return the stage rows of those deals by the deal's number, in order of time."""
+        """Return the stage rows of those deals by the deal's number, in no order."""
         found: dict[int, list[dict[str, Any]]] = {}
         for row in self._rows("SELECT * FROM histories WHERE ordinal > ? AND ordinal <= ?", [after, up_to]):
             found.setdefault(row["ordinal"], []).append(row)
-        for rows in found.values():
-            rows.sort(key=lambda row: (row["moved_on"], row["file"], row["line"]))
         return found
 
     def leftover_stage_rows(self, size: int) -> Iterator[list[dict[str, Any]]]:
         """Yield batches of stage rows without a deal row, by deal and time, with the line of a rejected deal row."""
         yield from self._batches(
-            """SELECT h.*, r.file AS deal_file, r.line AS deal_line FROM histories h
+            f"""SELECT h.*, r.file AS deal_file, r.line AS deal_line FROM histories h
             LEFT JOIN (SELECT id, min(file) AS file, min(line) AS line FROM rejected_deals GROUP BY id) r
-            ON h.deal_id = r.id WHERE h.ordinal IS NULL ORDER BY h.deal_id, h.moved_on, h.file, h.line"""
+            ON h.deal_id = r.id WHERE h.ordinal IS NULL
+            ORDER BY h.deal_id, h.moved_on, list_position({list(STAGES)}, h.stage), h.note, h.file, h.line"""  # noqa: S608
             if Section.STAGE_EVENTS in self._sections
             else "SELECT * FROM histories",
             size,

@@ -16,7 +16,16 @@ from ingestion.crm_files import FileInvalid, ImportReport
 from ledger.rebuild import compare_tables
 from ledger.store import Ledger
 from ledger.tables import AgentDeal, AuditLog, Commission, Import, ImportReject, StageEvent, User
-from tests.support.crm_export import COMMISSIONS, DEALS, HISTORY, MAPPING, import_export, write_file, write_mapping
+from tests.support.crm_export import (
+    COMMISSIONS,
+    DEALS,
+    HISTORY,
+    MAPPING,
+    import_export,
+    rejects_of,
+    write_file,
+    write_mapping,
+)
 from tests.support.ledger import build_ledger
 
 
@@ -54,15 +63,6 @@ def check_accounts(report: ImportReport) -> None:
         if file.rejects_file:
             with Path(file.rejects_file).open(encoding="utf-8", newline="") as rejects:
                 assert len({row["line"] for row in csv.DictReader(rejects)}) == file.rejected
-
-
-def rejects_of(report: ImportReport, number: int = 0) -> list[tuple[str, str, str]]:
-    """Line, column and reason of what was rejected."""
-    path = report.files[number].rejects_file
-    if path is None:
-        return []
-    with Path(path).open(encoding="utf-8", newline="") as rejects:
-        return [(row["line"], row["column"], row["reason"]) for row in csv.DictReader(rejects)]
 
 
 def test_deals_history_people_and_commissions_come_together(ledger: Ledger, tmp_path: Path) -> None:

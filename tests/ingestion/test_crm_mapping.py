@@ -45,6 +45,34 @@ def test_a_mistake_in_a_mapping_is_explained(tmp_path: Path, wrong: str, instead
         assert text in caught.value.detail
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("'Entered {stage}' = 'proposal'", "{stage} stands once in both, or in neither"),
+        ("'Offer sent' = '{stage}'", "{stage} stands once in both, or in neither"),
+        ("'Offer sent' = 'propsal'", "'propsal' is no stage; did you mean 'proposal'?"),
+    ],
+)
+def test_a_mistake_in_a_column_of_stage_dates_is_explained(tmp_path: Path, line: str, told: str) -> None:
+    """With the column and the way out."""
+    text = MAPPING.replace("[stage_events.columns]", f"[deals.stage_dates]\n{line}\n\n[stage_events.columns]")
+    with pytest.raises(MappingInvalid, match=re.escape(told)):
+        load_mapping(write_mapping(tmp_path, text))
+
+
+def test_a_column_of_stage_dates_is_read_by_the_word_that_is_known(tmp_path: Path) -> None:
+    """Of two patterns that fit, the one whose word the mapping translates; a column that none fits is none."""
+    patterns = "'In {stage}' = '{stage}'\n'In {stage} (*)' = '{stage}'\n'Agreed' = 'agreement'"
+    text = MAPPING.replace("[stage_events.columns]", f"[deals.stage_dates]\n{patterns}\n\n[stage_events.columns]")
+    mapping = load_mapping(write_mapping(tmp_path, text))
+    assert mapping.stage_columns(["Id", "In Offer", "In Offer (Rentals)", "Agreed", "In Limbo"]) == [
+        ("In Offer", "Offer", "proposal"),
+        ("In Offer (Rentals)", "Offer", "proposal"),
+        ("Agreed", "agreement", "agreement"),
+        ("In Limbo", "Limbo", None),
+    ]
+
+
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     """Nobody has to load a mapping five times to learn of five mistakes."""
     text = MAPPING.replace('id = "Id"', 'idd = "Id"', 1).replace('Won = "closed_won"', 'Won = "won"')
@@ -56,7 +84,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 def test_an_unknown_name_lists_the_shipped_ones(tmp_path: Path) -> None:
     """A typing error in a name does not end in a file-not-found."""
-    with pytest.raises(MappingInvalid, match="maven_crm, sample_crm"):
+    with pytest.raises(MappingInvalid, match="maven_crm, pipedrive, sales"):
         load_mapping("mavencrm")
     with pytest.raises(MappingInvalid, match="cannot be read"):
         load_mapping(tmp_path / "missing.toml")

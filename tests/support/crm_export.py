@@ -1,5 +1,6 @@
 """Builders of small CRM exports: a mapping, files from a few words, and an import into a ledger."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,22 @@ def write_file(directory: Path, name: str, *lines: str) -> Path:
     path = directory / name
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
+
+
+def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
+    """Write a CSV file with whatever quoting it needs, and return its path."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def rejects_of(report: ImportReport, number: int = 0) -> list[tuple[str, str, str]]:
+    """Line, column and reason of what was rejected of a file."""
+    path = report.files[number].rejects_file
+    if path is None:
+        return []
+    with Path(path).open(encoding="utf-8", newline="") as rejects:
+        return [(row["line"], row["column"], row["reason"]) for row in csv.DictReader(rejects)]
 
 
 def import_export(ledger: Ledger, directory: Path, files: Sequence[Path], **options: Any) -> ImportReport:
