@@ -17,7 +17,7 @@ _MEANINGS = {
     422: "Something in the request can never be accepted; `errors` lists what.",
     428: "Send the `ETag` that you have read as `If-Match`.",
     500: "Our fault; nothing was changed.",
-    503: "Nothing is published yet: run `dealbook refresh`.",
+    503: "Nothing is published yet: run `dealbook refresh`. For writes: the ledger is an old copy, see the problem.",
 }
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 Responses = dict[int | str, dict[str, Any]]
@@ -31,7 +31,7 @@ def problems(*statuses: int) -> Responses:
 # What every route below /api/v1 may answer.
 EVERYWHERE = problems(401, 422, 500)
 READS = problems(403, 404)
-WRITES = problems(400, 403, 404, 409, 413)
+WRITES = problems(400, 403, 404, 409, 413, 503)
 REVISED = problems(412, 428)
 PUBLISHED = problems(403, 404, 503)
 

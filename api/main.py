@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from api import documentation, problems
+from api.checkpoints import CheckpointKeeper
 from api.dependencies import Service
 from api.idempotency import AnsweredBefore
 from api.published import PublishedMarts
@@ -27,7 +29,10 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        keeper = CheckpointKeeper(service.ledger, settings.checkpoint_seconds)
+        keeper.start()
         yield
+        await run_in_threadpool(keeper.stop)
         service.marts.close()
         service.ledger.close()
 

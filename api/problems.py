@@ -44,6 +44,7 @@ OWN_STATUSES: dict[str, int] = {
     "revision-required": 428,
     "unexpected-error": 500,
     NothingPublished.code: 503,
+    "log-not-continued": 503,
 }
 
 
@@ -106,6 +107,7 @@ def status_of(fact: facts.DealbookError) -> int:
         (facts.NotPermitted, 403),
         (facts.Conflict, 409),
         (facts.Invalid, 422),
+        (facts.LogNotContinued, 503),
     )
     return next((status for branch, status in branches if isinstance(fact, branch)), 500)
 

@@ -40,7 +40,7 @@
         ├── LedgerOutOfDate
         ├── KeysExposed
         ├── LogForked               two writers met on one chain; the transaction is rolled back
-        ├── LogBehindCheckpoint     the log lacks entries that were signed: an old backup, or tampering
+        ├── LogNotContinued         the log lacks entries that were signed: an old backup, or tampering
         └── UnloggedChange          code tried to change a protected table without an entry
 
 Every error has a `code` (kebab-case, stable, the last part of its documented address) and a `detail` that says
@@ -255,7 +255,7 @@ class LogForked(LedgerUnavailable):
     """A chain's head was not where the writer had read it."""
 
 
-class LogBehindCheckpoint(LedgerUnavailable):
+class LogNotContinued(LedgerUnavailable):
     """The log does not continue what was signed last, so nothing may be added to it."""
 
 

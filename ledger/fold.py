@@ -216,6 +216,7 @@ def _fold_nothing(_entry: Entry, _texts: Texts) -> list[Change]:
 
 FOLDS: dict[str, Callable[[Entry, Texts], list[Change]]] = {
     "log.opened": _fold_nothing,
+    "log.recovered": _fold_nothing,
     "key.introduced": _fold_nothing,
     "user.recorded": _fold_user,
     "user.changed": _fold_user,

@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     stale_after_hours: int = Field(
         default=26, ge=1, description="Age in hours from which published numbers are called stale."
     )
+    checkpoint_seconds: int = Field(
+        default=5,
+        ge=0,
+        description="Seconds until the API signs a log that has grown; 0 leaves signing to refreshes and the command "
+        "line.",
+    )
 
     @field_validator("home")
     @classmethod

@@ -5,6 +5,8 @@
     texts.py    salted commitments to free text, and erasing it
     tree.py     the Merkle tree over the leaf hashes, inclusion and consistency proofs
     keys.py     Ed25519 keys that sign the log, named as C2SP signed-note has it
+    notes.py    a checkpoint as a signed note
+    checkpoint.py, signer_state.py   signing size and root; what the signer remembers outside the database
     verify.py   recomputing all of that from the stored bytes
 
 Still to come, here: dossier.py (evidence that an outsider can check).

@@ -18,6 +18,7 @@ from ledger.columns import format_time
 from ledger.errors import EntryInvalid, LedgerNotInitialised, LogForked
 from ledger.identifiers import new_id
 from ledger.log.entry import Draft, Entry, encode_entry, hash_leaf
+from ledger.log.signer_state import refuse_unless_continued
 from ledger.tables.log import AuditChain, AuditLog, AuditText, LogIdentity
 
 FIRST_PREV = bytes(32)
@@ -32,7 +33,8 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     """Append `drafts` in order and return them as entries.
 
     `at` is now, or the chain's last `at` when the clock ran backwards. Raises `LogForked` when a head was moved by
-    another writer (the transaction must then be rolled back), `EntryInvalid` for a draft outside the canonical form.
+    another writer (the transaction must then be rolled back), `EntryInvalid` for a draft outside the canonical form,
+    `LogNotContinued` when the log lacks entries that were signed.
     """
     if not drafts:
         return []
@@ -46,6 +48,9 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     heads = _read_heads(session, {draft.chain for draft in drafts})
     before = dict(heads)
     n = connection.execute(select(func.coalesce(func.max(AuditLog.n), -1))).scalar_one() + 1
+    settings = session.info.get("settings")
+    if settings is not None and not session.info.get("may_discontinue"):
+        refuse_unless_continued(settings, n)
     now = now_utc()
     who = _describe_actor(actor)
     request = _describe_request(actor)

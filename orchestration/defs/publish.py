@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration.build_stamp import read_build_stamp
 from orchestration.dbt_docs import are_docs_current, build_docs
+from orchestration.failed_checks import VERIFY_LOG, FailedCheck
 from orchestration.resources import RefreshRun
 
 PUBLISHED_KEY = dg.AssetKey("published_marts")
@@ -14,6 +15,22 @@ NOT_BUILT = (
     "Not published: the marts in the warehouse were not built and tested as a whole since they last changed. "
     "Materialise all assets, or run `dealbook refresh`."
 )
+
+
+def _sign_log(refresh_run: RefreshRun) -> str:
+    """Return a checkpoint of the log, signed now: it covers every entry that the published numbers come from."""
+    from ledger.errors import LedgerUnavailable
+    from ledger.log.checkpoint import make_checkpoint
+    from ledger.store import Ledger
+
+    ledger = Ledger.open(settings=refresh_run.settings)
+    try:
+        return make_checkpoint(ledger).note
+    except LedgerUnavailable as error:
+        refresh_run.tally.fail(FailedCheck("checkpoint", "the log", None, error.detail, VERIFY_LOG))
+        raise dg.Failure(error.detail, allow_retries=False) from error
+    finally:
+        ledger.close()
 
 
 def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefinition]:
@@ -39,6 +56,7 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
             raise dg.Failure(NOT_BUILT, allow_retries=False)
         tally.say("Publishing", 0, 0)
         started = time.monotonic()
+        checkpoint = _sign_log(refresh_run)
         with open_warehouse(settings.warehouse_path) as warehouse:
             [(last_hash,)] = warehouse.execute("SELECT last_hash FROM raw.watermark").fetchall()
         publication = publish_marts(
@@ -54,6 +72,7 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
             dbt_version=stamp.dbt_version,
             run_id=refresh_run.run_id,
             reference_digest=stamp.references,
+            checkpoint=checkpoint,
             keep=settings.keep_published,
         )
         tally.seconds["publish"] = time.monotonic() - started
