@@ -18,9 +18,11 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlalchemy.orm import Session
 
+from api.denials import Denials
 from api.idempotency import begin_once
 from api.problems import FieldError, Problem, not_signed_in
 from api.published import Marts, PublishedMarts
+from api.rate_limits import RateLimits, address_of
 from ledger import access
 from ledger.actors import Actor
 from ledger.errors import RevisionStale
@@ -40,6 +42,8 @@ class Service:
     settings: Settings
     ledger: Ledger
     marts: PublishedMarts
+    limits: RateLimits
+    denials: Denials
 
     @property
     def stale_after(self) -> timedelta:
@@ -69,7 +73,17 @@ def authenticate(session: Session, request: Request) -> Actor | None:
     else:
         cookie = request.cookies.get(SESSION_COOKIE)
         actor = access.find_session(session, cookie) if cookie else None
+    request.state.actor = actor
     return replace(actor, request_id=request.scope.get("request_id")) if actor else None
+
+
+def turn_away(request: Request, service: Service) -> Problem:
+    """Return the answer to someone who is not signed in; a credential that failed is counted against its address."""
+    if "authorization" in request.headers or SESSION_COOKIE in request.cookies:
+        address = address_of(request.scope)
+        service.denials.note("bad_credential", address)
+        service.limits.admit_stranger(address)
+    return not_signed_in()
 
 
 def refuse_cross_site(request: Request) -> None:
@@ -88,7 +102,7 @@ def refuse_strangers(request: Request, service: ServiceDep) -> None:
     """Turn away whoever is not signed in before they can take the write lock."""
     refuse_cross_site(request)
     if service.find_actor(request) is None:
-        raise not_signed_in()
+        raise turn_away(request, service)
 
 
 def open_reading(service: ServiceDep) -> Iterator[Session]:
@@ -112,6 +126,7 @@ Writing = Annotated[Session, Depends(open_writing, scope="function", max_concurr
 
 def get_reader(
     request: Request,
+    service: ServiceDep,
     session: Reading,
     _token: Annotated[object, Security(_bearer)],
     _session: Annotated[object, Security(_cookie)],
@@ -119,7 +134,7 @@ def get_reader(
     """Return who is reading."""
     actor = authenticate(session, request)
     if actor is None:
-        raise not_signed_in()
+        raise turn_away(request, service)
     return actor
 
 
@@ -130,6 +145,7 @@ async def read_body(request: Request) -> bytes:
 
 def get_writer(
     request: Request,
+    service: ServiceDep,
     session: Writing,
     body: Annotated[bytes, Depends(read_body)],
     _token: Annotated[object, Security(_bearer)],
@@ -138,7 +154,7 @@ def get_writer(
     """Return who is writing, looked up inside the transaction: a token revoked a moment ago changes nothing."""
     actor = authenticate(session, request)
     if actor is None:
-        raise not_signed_in()
+        raise turn_away(request, service)
     return begin_once(request, session, actor, body)
 
 

@@ -15,6 +15,7 @@ _MEANINGS = {
     412: "It changed since you read it: read it again.",
     413: "The body is larger than 1 MiB.",
     422: "Something in the request can never be accepted; `errors` lists what.",
+    429: "Too many requests from this address or with this credential; `Retry-After` says when to go on.",
     428: "Send the `ETag` that you have read as `If-Match`.",
     500: "Our fault; nothing was changed.",
     503: "Nothing is published yet: run `dealbook refresh`. For writes: the ledger is an old copy, see the problem.",
@@ -25,11 +26,14 @@ Responses = dict[int | str, dict[str, Any]]
 
 def problems(*statuses: int) -> Responses:
     """Return the `responses` of a route that may answer with these errors."""
-    return {status: {"model": ProblemDocument, "description": _MEANINGS[status]} for status in statuses}
+    described: Responses = {status: {"model": ProblemDocument, "description": _MEANINGS[status]} for status in statuses}
+    if 429 in described:
+        described[429]["headers"] = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
+    return described
 
 
 # What every route below /api/v1 may answer.
-EVERYWHERE = problems(401, 422, 500)
+EVERYWHERE = problems(401, 422, 429, 500)
 READS = problems(403, 404)
 WRITES = problems(400, 403, 404, 409, 413, 503)
 REVISED = problems(412, 428)

@@ -8,9 +8,11 @@ from fastapi.concurrency import run_in_threadpool
 
 from api import documentation, problems
 from api.checkpoints import CheckpointKeeper
+from api.denials import Denials
 from api.dependencies import Service
 from api.idempotency import AnsweredBefore
 from api.published import PublishedMarts
+from api.rate_limits import RateLimits
 from api.routes import attachments, commissions, deals, operations, pages, people, performance, sign_in
 from api.security import Guard, Meters
 from ledger.settings import Settings
@@ -24,7 +26,8 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
 
     `with_workspace=False` leaves the pages out, for tests of REST alone.
     """
-    service = Service(settings, Ledger.open(settings.ledger_address, settings), PublishedMarts(settings.published_dir))
+    ledger = Ledger.open(settings.ledger_address, settings)
+    service = Service(settings, ledger, PublishedMarts(settings.published_dir), RateLimits(settings), Denials(ledger))
     meters = Meters()
 
     @asynccontextmanager
@@ -72,5 +75,5 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         from api.workspace import Workspace, mount  # NiceGUI takes a second to import
 
         mount(app, Workspace(settings, service.ledger, service.marts, service.find_actor))
-    app.add_middleware(Guard, meters=meters, max_body=MAX_BODY_BYTES)
+    app.add_middleware(Guard, meters=meters, limits=service.limits, denials=service.denials, max_body=MAX_BODY_BYTES)
     return app

@@ -42,6 +42,7 @@ OWN_STATUSES: dict[str, int] = {
     "request-invalid": 422,
     "idempotency-key-reused": 422,
     "revision-required": 428,
+    "too-many-requests": 429,
     "unexpected-error": 500,
     NothingPublished.code: 503,
     "log-not-continued": 503,
@@ -126,18 +127,18 @@ def problem_response(
     return JSONResponse(jsonable_encoder(document), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
+def answer_problem(problem: Problem) -> JSONResponse:
+    """Return the answer that says what the API itself found wrong."""
+    errors = [error.model_dump() for error in problem.errors]
+    return problem_response(problem.code, problem.status, problem.detail, problem.headers, errors=errors)
+
+
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
 
     @app.exception_handler(Problem)
     async def _own(_: Request, problem: Problem) -> JSONResponse:
-        return problem_response(
-            problem.code,
-            problem.status,
-            problem.detail,
-            problem.headers,
-            errors=[e.model_dump() for e in problem.errors],
-        )
+        return answer_problem(problem)
 
     @app.exception_handler(facts.DealbookError)
     async def _fact(_: Request, fact: facts.DealbookError) -> JSONResponse:

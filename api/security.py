@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
-from api.problems import unexpected_response
+from api.denials import Denials
+from api.problems import Problem, answer_problem, unexpected_response
+from api.rate_limits import RateLimits, address_of
 from ledger.identifiers import new_id
 
 log = logging.getLogger(__name__)
@@ -52,11 +54,16 @@ class Meters:
 
 
 class Guard:
-    """ASGI middleware around everything that is served; `max_body` bytes are the most that a request may bring."""
+    """ASGI middleware around everything that is served; `max_body` bytes are the most that a request may bring.
 
-    def __init__(self, app: App, meters: Meters, max_body: int) -> None:
+    Requests for data and sign-in are held to the limits; refused rights are counted for the log.
+    """
+
+    def __init__(self, app: App, meters: Meters, limits: RateLimits, denials: Denials, max_body: int) -> None:
         self._app = app
         self._meters = meters
+        self._limits = limits
+        self._denials = denials
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +99,14 @@ class Guard:
             await send(message)
 
         try:
+            if is_data or scope["path"] == "/login":
+                self._limits.admit(address_of(scope), _credential(scope))
             await self._app(scope, receive_limited, send_guarded)
+            actor = scope.get("state", {}).get("actor")
+            if status == 403 and is_data and actor is not None:
+                self._denials.note("not_permitted", address_of(scope), actor.id)
+        except Problem as problem:
+            await answer_problem(problem)(scope, receive, send_guarded)
         except Exception:
             log.exception("%s %s failed, request %s", scope["method"], scope["path"], scope["request_id"])
             if status:
@@ -103,6 +117,11 @@ class Guard:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._meters.requests.labels(method, route, str(status)).inc()
             self._meters.durations.labels(method, route).observe(time.perf_counter() - started)
+
+
+def _credential(scope: Scope) -> str | None:
+    headers = Headers(scope=scope)
+    return headers.get("authorization") or headers.get("cookie")
 
 
 def _route_label(scope: Scope) -> str:

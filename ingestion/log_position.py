@@ -14,6 +14,13 @@ def log_size(ledger: Ledger) -> int:
         return int(session.execute(text("SELECT COALESCE(MAX(n) + 1, 0) FROM audit_logs")).scalar_one())
 
 
+def has_facts_since(ledger: Ledger, n: int) -> bool:
+    """Say whether the log holds anything from entry `n` on but log-ins and denials, on which no number rests."""
+    with ledger.read() as session:
+        found = session.execute(text("SELECT 1 FROM audit_logs WHERE n >= :n AND chain <> 'auth' LIMIT 1"), {"n": n})
+        return found.first() is not None
+
+
 def entry_hash(ledger: Ledger, n: int) -> str | None:
     """Return the stored hash of entry `n` in hex, or None where the log does not reach that far."""
     with ledger.read() as session:

@@ -21,6 +21,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ledger.actors import SYSTEM, Actor
+from ledger.auth_log import record_log_in
 from ledger.checks import check_text, check_word
 from ledger.errors import (
     CommissionNotFound,
@@ -292,13 +293,17 @@ def create_login_link(session: Session, user_id: str) -> str:
     return secret
 
 
-def redeem_login_link(session: Session, secret: str) -> User:
-    """Use up a log-in link and return its user; raise `LoginLinkSpent` for any that does not work."""
+def redeem_login_link(session: Session, secret: str, *, address: str | None = None) -> User:
+    """Use up a log-in link and return its user: writes `auth.logged_in`, with a commitment to the `address` it is from.
+
+    Raises `LoginLinkSpent` for any link that does not work.
+    """
     found = _find_secret(session, LoginLink, secret)
     if found is None or found[0].used_at is not None:
         raise LoginLinkSpent("This link was used or has expired. Ask for a new one.")
     found[0].used_at = now_utc()
     session.flush()
+    record_log_in(session, found[1], address)
     return found[1]
 
 

@@ -240,6 +240,8 @@ FOLDS: dict[str, Callable[[Entry, Texts], list[Change]]] = {
     "dispute.resolved": _fold_dispute,
     "import.started": _fold_nothing,
     "import.finished": _fold_nothing,
+    "auth.logged_in": _fold_nothing,
+    "auth.denied": _fold_nothing,
 }
 """Every type of entry there is, and what it does to the tables. docs/log-entries.md describes each."""
 

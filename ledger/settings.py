@@ -47,6 +47,17 @@ class Settings(BaseSettings):
     stale_after_hours: int = Field(
         default=26, ge=1, description="Age in hours from which published numbers are called stale."
     )
+    rate_limit_per_token: int = Field(
+        default=30_000, ge=0, description="Requests a minute for one token or session; 0 means no limit."
+    )
+    rate_limit_per_address: int = Field(
+        default=60_000, ge=0, description="Requests a minute for one address; 0 means no limit."
+    )
+    rate_limit_bad_tokens: int = Field(
+        default=60,
+        ge=0,
+        description="Bad tokens, sessions and log-in links a minute for one address; 0 means no limit.",
+    )
     checkpoint_seconds: int = Field(
         default=5,
         ge=0,

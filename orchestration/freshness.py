@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from ingestion.log_position import log_size
+from ingestion.log_position import has_facts_since, log_size
 from ingestion.publishing import current_publication
 from ingestion.reference_files import reference_digest
 from ledger.settings import Settings
@@ -52,9 +52,11 @@ _REASONS = {
 
 def find_news(settings: Settings, as_of_date: date) -> News:
     """Compare the current publication with what would be published now. Writes nothing."""
+    publication = current_publication(settings.published_dir)
     ledger = Ledger.open(settings=settings)
     try:
         size = log_size(ledger)
+        is_only_longer = publication is not None and not has_facts_since(ledger, publication.log_size)
     finally:
         ledger.close()
     inputs = Inputs(
@@ -77,6 +79,9 @@ def find_news(settings: Settings, as_of_date: date) -> News:
         "references": publication.reference_digest,
     }
     wanted = asdict(inputs)
+    if is_only_longer and size > publication.log_size:
+        # Log-ins and denials lengthen the log and change no number: anybody could keep us publishing with them.
+        wanted["log_size"] = publication.log_size
     reasons = tuple(reason for name, reason in _REASONS.items() if published[name] != wanted[name])
     if not publication.is_newest:
         reasons = (*reasons, "readers were rolled back to an older publication")

@@ -8,9 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.dependencies import ServiceDep, read_clock, refuse_unknown_parameters
+from api.dependencies import ServiceDep, read_clock, refuse_unknown_parameters, turn_away
 from api.documentation import problems
-from api.problems import not_signed_in
 from api.schemas.fields import Answer
 
 router = APIRouter(tags=["operations"], dependencies=[Depends(refuse_unknown_parameters)], responses=problems(422, 500))
@@ -51,12 +50,12 @@ def read_readiness(service: ServiceDep, response: Response) -> Readiness:
     "/metrics",
     summary="Counts for Prometheus",
     response_class=Response,
-    responses=problems(401) | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses=problems(401, 429) | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def read_metrics(request: Request, service: ServiceDep) -> Response:
     """From this machine, or with a token."""
     if not _is_loopback(request) and service.find_actor(request) is None:
-        raise not_signed_in()
+        raise turn_away(request, service)
     lines = generate_latest(request.app.state.meters.registry).decode()
     publication = service.marts.publication()
     if publication is not None:

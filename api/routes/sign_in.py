@@ -1,16 +1,27 @@
 """Sign-in for people: a one-time link becomes a session cookie. Passwords do not exist here."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from api.dependencies import SESSION_COOKIE, ServiceDep, refuse_cross_site
+from api.rate_limits import address_of
 from api.routes.pages import render_page
 from ledger import access
 from ledger.errors import LoginLinkSpent
 
-router = APIRouter(include_in_schema=False)
+
+@asynccontextmanager
+async def _write_denials_at_the_end(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await run_in_threadpool(app.state.service.denials.close)
+
+
+router = APIRouter(include_in_schema=False, lifespan=_write_denials_at_the_end)
 HOME = "/agents/performance"
 SIGN_IN_PAGE = "/agents/sign-in"
 
@@ -25,9 +36,11 @@ def redeem_link(
         return render_page("Sign in with a link", [how], 401)
     try:
         with service.ledger.write() as session:
-            user = access.redeem_login_link(session, link)
+            user = access.redeem_login_link(session, link, address=address_of(request.scope))
             secret = access.create_session(session, user.id)
     except LoginLinkSpent:
+        service.denials.note("bad_link", address_of(request.scope))
+        service.limits.admit_stranger(address_of(request.scope))
         return render_page("This link is used up", ["It was used before, or it is older than 15 minutes.", how], 401)
     response = RedirectResponse(HOME, status_code=303)
     response.set_cookie(

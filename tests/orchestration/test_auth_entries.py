@@ -1,0 +1,30 @@
+"""Log-ins and denials lengthen the log; no number rests on them."""
+
+from datetime import UTC, datetime
+
+from ingestion.landing import check_completeness, read_watermark
+from ledger.auth_log import Denial, record_denials
+from orchestration.freshness import find_news
+from tests.orchestration.conftest import DAY, Office
+from tests.support.living_ledger import append_deals
+
+
+def deny(office: Office) -> None:
+    with office.ledger.write() as session:
+        record_denials(session, [Denial("bad_credential", datetime.now(UTC), "192.0.2.7", None, 3)])
+
+
+def test_a_refresh_publishes_for_facts_and_not_for_denials(office: Office) -> None:
+    """Guessers cannot keep the service publishing; with the next fact the denials before it are accounted for."""
+    deny(office)
+    assert find_news(office.settings, DAY).reasons == ()
+    assert office.refresh().outcome == "nothing_new"
+    append_deals(office.ledger, 1)
+    assert find_news(office.settings, DAY).reasons == ("the log has grown",)
+    report = office.refresh()
+    assert (report.outcome, report.entries_landed) == ("published", 2)
+    assert report.log_size == read_watermark(office.settings.warehouse_path)
+    completeness = check_completeness(office.ledger, office.settings.warehouse_path)
+    assert completeness.is_complete, completeness.problems
+    deny(office)
+    assert office.refresh().outcome == "nothing_new"
