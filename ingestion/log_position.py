@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from ledger.store import Ledger
 from ledger.tables.log import AuditLog
@@ -33,3 +33,15 @@ def entry_time(ledger: Ledger, n: int) -> datetime | None:
     with ledger.read() as session:
         found: datetime | None = session.scalars(select(AuditLog.at).where(AuditLog.n == n)).one_or_none()
     return found
+
+
+def last_fact(ledger: Ledger, from_n: int) -> int:
+    """Return the log size at which the last entry that numbers rest on was written, looking from entry `from_n` on.
+
+    `from_n` itself where nothing but other entries (log-ins, tokens, …) follows.
+    """
+    from ingestion.entry_columns import WAREHOUSED
+
+    query = select(func.max(AuditLog.n) + 1).where(AuditLog.n >= from_n, AuditLog.type.in_(sorted(WAREHOUSED)))
+    with ledger.read() as session:
+        return session.scalar(query) or from_n

@@ -1,4 +1,4 @@
-"""Dagster's code location: assembles what `defs/`, `jobs`, `schedules` and `resources` define; decides nothing itself.
+"""Dagster's code location: assembles what `defs/`, `jobs`, `schedules`, `sensors` and `resources` define.
 
 Serve it with `dealbook up`, or, with DEALBOOK_HOME set, `DAGSTER_HOME=$DEALBOOK_HOME/dagster dagster dev -m
 orchestration.definitions`.
@@ -16,6 +16,7 @@ from orchestration.defs.transform import build_dbt_assets, mart_keys
 from orchestration.jobs import build_jobs
 from orchestration.resources import build_refresh_run_resource
 from orchestration.schedules import build_schedules
+from orchestration.sensors import build_sensors
 
 
 def build_definitions(
@@ -43,6 +44,7 @@ def build_definitions(
         asset_checks=[build_log_checks(), build_publish_check()],
         jobs=list(jobs.values()),
         schedules=build_schedules(settings, jobs),
+        sensors=build_sensors(settings, jobs),
         resources={"refresh_run": build_refresh_run_resource(settings), **resources},
         executor=dg.in_process_executor,
     )

@@ -17,6 +17,7 @@ from ledger.settings import Settings
 from orchestration.definition_version import definition_version
 from orchestration.failed_checks import FailedCheck
 from orchestration.refresh_lock import hold_refresh_lock
+from orchestration.run_records import records_path
 
 LOCK_TAG = "dealbook/refresh_lock"
 _HELD, _RELEASED = "held", "released"
@@ -132,7 +133,7 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
 def _log_run(run: RefreshRun, seconds: float) -> None:
     """Append one structured line per run to `home/logs/refresh.jsonl`: how long, how much, with what outcome."""
     tally = run.tally
-    path = run.settings.home / "logs" / "refresh.jsonl"
+    path = records_path(run.settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         log = structlog.wrap_logger(

@@ -27,7 +27,7 @@ def build_schedules(settings: Settings, jobs: dict[str, UnresolvedAssetJobDefini
         description="Every night: publish the new business day, with the whole log verified.",
     )
     def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        _tidy(context, settings)
+        tidy_dead_runs(context.instance, settings)
         return dg.RunRequest()
 
     @dg.schedule(
@@ -39,7 +39,7 @@ def build_schedules(settings: Settings, jobs: dict[str, UnresolvedAssetJobDefini
         description="Every hour: publish what came in; skipped when nothing did.",
     )
     def hourly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        _tidy(context, settings)
+        tidy_dead_runs(context.instance, settings)
         if is_refresh_running(settings):
             return dg.SkipReason("A refresh is running.")
         news = find_news(settings, today(settings))
@@ -48,7 +48,8 @@ def build_schedules(settings: Settings, jobs: dict[str, UnresolvedAssetJobDefini
     return [nightly_schedule, hourly_schedule]
 
 
-def _tidy(context: dg.ScheduleEvaluationContext, settings: Settings) -> None:
+def tidy_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """Mark runs as failed whose process died: left as they are they would hold up the queue."""
     if not is_refresh_running(settings):
         with hold_refresh_lock(settings):
-            mark_dead_runs(context.instance)
+            mark_dead_runs(instance)
