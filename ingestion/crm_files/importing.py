@@ -230,6 +230,11 @@ class _Import:
                 file.rejects_file = str(path)
 
 
+def sections_of(files: Sequence[Path], mapping: Mapping) -> list[Section]:
+    """Say which section of a mapping each file is, by its header. Raises `FileInvalid` with what is missing."""
+    return [section for section, _ in _headers_of(list(files), mapping)]
+
+
 def _headers_of(files: list[Path], mapping: Mapping) -> list[tuple[Section, list[str]]]:
     """Say which section each file is, by its header, and give that. Raises `FileInvalid` with what is missing."""
     if not files:
