@@ -33,6 +33,9 @@ ExchangeRate = Annotated[pl.Decimal, 18, 8]
 Instant = Annotated[pl.Datetime, "us", "UTC"]
 
 CURRENCY = r"^[A-Z]{3}$"
+EMAIL = r"^[^@\s]+@[^@\s]+$"
+QUARTER = r"^[12][0-9]{3}-Q[1-4]$"
+MONTH = r"^[12][0-9]{3}-(0[1-9]|1[0-2])$"
 
 
 def _words(enum: type[StrEnum]) -> list[str]:
@@ -227,6 +230,45 @@ class FxRates(RawTable):
         return data.lazyframe.select(pl.col("from_currency") != pl.col("to_currency"))
 
 
+class Targets(RawTable):
+    """One row per accepted target of value won; unique by agent, quarter, currency and effective date.
+
+    A null agent means the whole agency. Targets in several currencies for one quarter add up.
+    """
+
+    reference_id: str = pa.Field(unique=True)
+    agent_email: str = pa.Field(nullable=True, str_matches=EMAIL)
+    quarter: str = pa.Field(str_matches=QUARTER)
+    amount: Money = pa.Field(ge=0)
+    currency: str = pa.Field(str_matches=CURRENCY)
+    effective_date: pl.Date
+    source: str
+    file_name: str
+    file_sha256: str
+    line: int = pa.Field(ge=1)
+    loaded_at: Instant
+
+
+class AgentCosts(RawTable):
+    """One row per accepted cost; unique by agent, month, lead source, currency and effective date.
+
+    A null lead source means a cost of the agent that belongs to no source in particular.
+    """
+
+    reference_id: str = pa.Field(unique=True)
+    agent_email: str = pa.Field(str_matches=EMAIL)
+    month: str = pa.Field(str_matches=MONTH)
+    lead_source: str = pa.Field(nullable=True)
+    amount: Money = pa.Field(ge=0)
+    currency: str = pa.Field(str_matches=CURRENCY)
+    effective_date: pl.Date
+    source: str
+    file_name: str
+    file_sha256: str
+    line: int = pa.Field(ge=1)
+    loaded_at: Instant
+
+
 LOG_TABLES: dict[str, type[LogFacts]] = {
     "deal_events": DealEvents,
     "stage_events": StageEvents,
@@ -238,6 +280,8 @@ LOG_TABLES: dict[str, type[LogFacts]] = {
 REFERENCE_TABLES: dict[str, type[RawTable]] = {
     "performance_benchmarks": PerformanceBenchmarks,
     "fx_rates": FxRates,
+    "targets": Targets,
+    "agent_costs": AgentCosts,
 }
 
 

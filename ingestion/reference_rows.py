@@ -3,6 +3,7 @@
 What cannot be taken becomes a `Reject` that says line, column, the value as the file has it, and why.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -12,26 +13,49 @@ from typing import Any, NoReturn
 import pandera.polars as pa
 import polars as pl
 
-from ingestion.contracts import FxRates, PerformanceBenchmarks, RawTable, polars_schema
+from ingestion.contracts import (
+    MONTH,
+    QUARTER,
+    AgentCosts,
+    FxRates,
+    PerformanceBenchmarks,
+    RawTable,
+    Targets,
+    polars_schema,
+)
 from ingestion.reference_sources import SourceFile, SourceRow
 
 # Words that mean one of ours and nothing less: a part of it (condo) or a neighbour (logistics) would be a wrong figure.
 ASSET_TYPE_SYNONYMS = {"all": None, "hotel": "hospitality", "all_residential": "residential", "mixed": "mixed_use"}
 DEAL_TYPE_SYNONYMS = {"all": None, "buy": "buy_side", "sell": "sell_side", "leasing": "lease"}
-COLUMN_SYNONYMS = {"value_numeric": "metric_value", "value": "metric_value", "url": "source_url"}
+COLUMN_SYNONYMS = {
+    "value_numeric": "metric_value",
+    "value": "metric_value",
+    "url": "source_url",
+    "agent": "agent_email",
+    "email": "agent_email",
+}
+PERIODS = {
+    "quarter": (QUARTER, "is no quarter of the form YYYY-Qn"),
+    "month": (MONTH, "is no month of the form YYYY-MM"),
+}
 
 Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of reference file: its raw table, the columns that tell it, its key, and the column with the figure."""
+    """A kind of reference file: its raw table, the columns that tell it, its key, and the column with the figure.
+
+    `period` is the column whose first day is the effective date of a figure that states none.
+    """
 
     table: str
     model: type[RawTable]
     told_by: frozenset[str]
     key: tuple[str, ...]
     value: str
+    period: str | None = None
 
 
 KINDS = (
@@ -48,6 +72,22 @@ KINDS = (
         frozenset({"from_currency", "to_currency", "rate"}),
         ("from_currency", "to_currency", "effective_date"),
         "rate",
+    ),
+    Kind(
+        "targets",
+        Targets,
+        frozenset({"quarter", "amount", "currency"}),
+        ("agent_email", "quarter", "currency", "effective_date"),
+        "amount",
+        "quarter",
+    ),
+    Kind(
+        "agent_costs",
+        AgentCosts,
+        frozenset({"agent_email", "month", "amount", "currency"}),
+        ("agent_email", "month", "lead_source", "currency", "effective_date"),
+        "amount",
+        "month",
     ),
 )
 
@@ -94,13 +134,15 @@ def _read_row(kind: Kind, source_row: SourceRow) -> tuple[dict[str, Any], list[R
         text = given.get(name)
         if text is None:
             row[name] = None
-            if name in (kind.value, "effective_date"):
+            if name in (kind.value, kind.period or "effective_date"):
                 faults.append(Reject(source_row.line, name, None, "is missing; a figure needs it to be compared"))
             continue
         try:
             row[name] = _typed(name, text, column.dtype.type)
         except ValueError as fault:
             faults.append(Reject(source_row.line, name, text, str(fault)))
+    if kind.period and row.get("effective_date") is None and row.get(kind.period):
+        row["effective_date"] = _first_day(row[kind.period])
     return row, faults
 
 
@@ -117,7 +159,24 @@ def _typed(name: str, text: str, dtype: pl.DataType) -> Any:
         word = text.lower().replace(" ", "_").replace("-", "_")
         synonyms = {"asset_type": ASSET_TYPE_SYNONYMS, "deal_type": DEAL_TYPE_SYNONYMS}.get(name, {})
         return synonyms.get(word, word)
-    return text.upper() if name.endswith("_currency") else text
+    if name in PERIODS:
+        return _period(text, *PERIODS[name])
+    if name == "agent_email":
+        return None if text.lower() == "all" else text.lower()
+    return text.upper() if name.endswith("currency") else text
+
+
+def _period(text: str, form: str, otherwise: str) -> str:
+    period = text.upper()
+    if not re.match(form, period):
+        _refuse(otherwise)
+    return period
+
+
+def _first_day(period: str) -> date:
+    """Return the first day of YYYY-MM or of YYYY-Qn."""
+    year, part = period.split("-")
+    return date(int(year), 3 * int(part[1]) - 2 if part.startswith("Q") else int(part), 1)
 
 
 def _iso_date(text: str) -> date:
@@ -175,6 +234,8 @@ def _sentence(check: str, column: str | None, kind: Kind) -> str:
         return f"is not one of: {words}" + (
             "; leave it empty to mean all" if column in ("asset_type", "deal_type") else ""
         )
+    if check.startswith("greater_than_or_equal_to("):
+        return f"is less than {check.removeprefix('greater_than_or_equal_to(').removesuffix(')')}"
     if check.startswith("greater_than("):
         return f"is not greater than {check.removeprefix('greater_than(').removesuffix(')')}"
     if check.startswith("str_matches("):

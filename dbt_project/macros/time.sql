@@ -33,3 +33,16 @@
 {% macro first_of_quarter(day) -%}
     cast({{ dbt.date_trunc('quarter', day) }} as date)
 {%- endmacro %}
+
+{#- The first day of a period as reference files write it: 2024-03, 2024-Q1. -#}
+{% macro first_day_of_month(text) -%}
+    cast({{ text }} || '-01' as date)
+{%- endmacro %}
+
+{% macro first_day_of_quarter(text) -%}
+    cast(
+        substring({{ text }}, 1, 5)
+        || case substring({{ text }}, 7, 1) when '1' then '01' when '2' then '04' when '3' then '07' else '10' end
+        || '-01' as date
+    )
+{%- endmacro %}

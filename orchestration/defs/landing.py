@@ -27,6 +27,8 @@ RAW_LOG_TABLES = {
 RAW_REFERENCE_TABLES = {
     "performance_benchmarks": "Benchmark figures by metric, asset type, deal type and cohort, as loaded from files.",
     "fx_rates": "Dated exchange rates, as loaded from files.",
+    "targets": "Targets of value won by agent and quarter, as loaded from files.",
+    "agent_costs": "Costs of agents by month and lead source, as loaded from files.",
 }
 
 
@@ -83,7 +85,7 @@ def build_raw_assets() -> dg.AssetsDefinition:
     @dg.multi_asset(name="land_log", specs=specs, check_specs=contracts, pool="warehouse")
     def land_log(context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[Any]:
         from ingestion.errors import ContractBroken
-        from ingestion.landing import land_new_entries
+        from ingestion.landing import land_new_entries, log_size, read_watermark
         from ingestion.reference_files import restore_reference_files
         from ledger.store import Ledger
 
@@ -93,6 +95,8 @@ def build_raw_assets() -> dg.AssetsDefinition:
         restore_reference_files(settings.warehouse_path, settings.rejects_dir)  # where the warehouse is new
         ledger = Ledger.open(settings=settings)
         try:
+            from_n = 0 if refresh_run.full or refresh_run.verify_all else read_watermark(settings.warehouse_path)
+            refresh_run.verification.begin(from_n, entries=log_size(ledger) - from_n)
             report = land_new_entries(
                 ledger,
                 settings.warehouse_path,

@@ -22,6 +22,7 @@ MARTS = {
     "cycle_times",
     "deal_revisions",
     "deals",
+    "lead_source_roi",
     "payout_velocity",
     "performance_benchmarks",
     "pipeline_stage_daily",

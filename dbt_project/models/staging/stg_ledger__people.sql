@@ -9,6 +9,7 @@ in_scope as (
         user_id,
         event_type,
         name,
+        email,
         role,
         recorded_at,
         effective_at
