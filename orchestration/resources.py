@@ -16,6 +16,7 @@ import structlog
 from ledger.settings import Settings
 from orchestration.definition_version import definition_version
 from orchestration.failed_checks import FailedCheck
+from orchestration.log_verification import LogVerification
 from orchestration.refresh_lock import hold_refresh_lock
 from orchestration.run_records import records_path
 
@@ -65,6 +66,7 @@ class RefreshRun:
     verify_all: bool
     definition_version: str
     tally: Tally
+    verification: LogVerification
 
     @property
     def dbt_variables(self) -> dict[str, Any]:
@@ -119,11 +121,13 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
                 verify_all=config["verify_all"],
                 definition_version=definition_version(settings.dbt_project_dir),
                 tally=tally if tally is not None else Tally(),
+                verification=LogVerification(settings),
             )
             started = time.monotonic()
             try:
                 yield run
             finally:
+                run.verification.stop()
                 _log_run(run, time.monotonic() - started)
                 instance.add_run_tags(run_id, {LOCK_TAG: _RELEASED})
 
