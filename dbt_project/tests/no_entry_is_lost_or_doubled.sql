@@ -35,6 +35,14 @@ with counts as (
         ) as found
     union all
     select
+        'close_date_slip' as model,
+        (
+            select count(distinct deal_id) from {{ ref('deal_revisions') }}
+            where expected_close_date is not null
+        ) as expected,
+        (select count(*) from {{ ref('close_date_slip') }}) as found
+    union all
+    select
         'stage_conversion' as model,
         (
             select count(distinct visits.deal_id || visits.stage)

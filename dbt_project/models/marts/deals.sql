@@ -63,6 +63,13 @@ final as (
             when as_of_now.status = 'open'
                 then {{ days_of(microseconds_between('last_visits.stage_entered_at', end_of_as_of_day())) }}
         end as days_in_stage,
+        case when as_of_now.status = 'open' then {{ count_of('pipeline_stages.limit_days') }} end as stage_limit_days,
+        case
+            when as_of_now.status = 'open'
+                then
+                    {{ microseconds_between('last_visits.stage_entered_at', end_of_as_of_day()) }}
+                    > pipeline_stages.limit_days * cast(86400000000 as {{ dbt.type_bigint() }})
+        end as is_rotting,
         case
             when as_of_now.status = 'closed_won'
                 then {{ days_of(microseconds_between('as_of_now.opened_at', 'as_of_now.closed_at')) }}
