@@ -10,6 +10,8 @@ deals as (
 observed as (
     select
         credited_agent_id as agent_id,
+        asset_type,
+        deal_type,
         status = 'closed_won' as is_won,
         {{ microseconds_between('opened_at', 'coalesce(closed_at, ' ~ end_of_as_of_day() ~ ')') }}
             as observed_microseconds
@@ -17,39 +19,75 @@ observed as (
     where status in ('open', 'closed_won')
 ),
 
-agent_totals as (
+-- The four answers: an agent, an agent's kind of deals, the team, the team's kind of deals (null = all).
+scopes as (
+    select
+        1 as per_agent,
+        0 as per_kind
+    union all
+    select
+        1 as per_agent,
+        1 as per_kind
+    union all
+    select
+        0 as per_agent,
+        0 as per_kind
+    union all
+    select
+        0 as per_agent,
+        1 as per_kind
+),
+
+scoped as (
+    select
+        case when scopes.per_agent = 1 then observed.agent_id end as agent_id,
+        case when scopes.per_kind = 1 then observed.asset_type end as asset_type,
+        case when scopes.per_kind = 1 then observed.deal_type end as deal_type,
+        observed.is_won,
+        observed.observed_microseconds
+    from observed
+    cross join scopes
+),
+
+totals as (
     select
         agent_id,
+        asset_type,
+        deal_type,
         sum(case when is_won then 1 else 0 end) as won_n,
         sum(case when is_won then 0 else 1 end) as open_n,
         sum(case when is_won then observed_microseconds else 0 end) as won_microseconds,
         {{ median('case when is_won then observed_microseconds end') }} as median_microseconds
-    from observed
-    group by agent_id
+    from scoped
+    group by agent_id, asset_type, deal_type
 ),
 
 by_length as (
     select
         agent_id,
+        asset_type,
+        deal_type,
         observed_microseconds,
         sum(case when is_won then 1 else 0 end) as won_now,
         sum(count(*)) over (
-            partition by agent_id order by observed_microseconds desc
+            partition by agent_id, asset_type, deal_type order by observed_microseconds desc
             rows between unbounded preceding and current row
         ) as at_risk
-    from observed
-    group by agent_id, observed_microseconds
+    from scoped
+    group by agent_id, asset_type, deal_type, observed_microseconds
 ),
 
 -- Kaplan-Meier: the share still open after each length is the product of (1 - won / at risk) so far.
 survival as (
     select
         agent_id,
+        asset_type,
+        deal_type,
         observed_microseconds,
         {{ running_product('1 - ' ~ divide('won_now', 'at_risk'), 'so_far') }} as share_still_open
     from by_length
     window so_far as (
-        partition by agent_id order by observed_microseconds
+        partition by agent_id, asset_type, deal_type order by observed_microseconds
         rows between unbounded preceding and current row
     )
 ),
@@ -58,25 +96,53 @@ survival as (
 km_medians as (
     select
         agent_id,
+        asset_type,
+        deal_type,
         min(observed_microseconds) as km_median_microseconds
     from survival
     where share_still_open <= 0.5 + 1e-9
-    group by agent_id
+    group by agent_id, asset_type, deal_type
+),
+
+-- Every agent has a row over all deals, with or without any.
+rows_wanted as (
+    select
+        agent_id,
+        asset_type,
+        deal_type
+    from totals
+    union distinct
+    select
+        agent_id,
+        null as asset_type,
+        null as deal_type
+    from agents
 ),
 
 final as (
     select
-        agents.agent_id,
+        rows_wanted.agent_id,
         agents.agent_name,
-        {{ count_of('coalesce(agent_totals.won_n, 0)') }} as won_n,
-        {{ count_of('coalesce(agent_totals.open_n, 0)') }} as open_n,
-        {{ days_of(divide('agent_totals.won_microseconds', 'agent_totals.won_n')) }} as avg_cycle_days,
-        {{ days_of('agent_totals.median_microseconds') }} as median_cycle_days,
+        rows_wanted.asset_type,
+        rows_wanted.deal_type,
+        {{ count_of('coalesce(totals.won_n, 0)') }} as won_n,
+        {{ count_of('coalesce(totals.open_n, 0)') }} as open_n,
+        {{ days_of(divide('totals.won_microseconds', 'totals.won_n')) }} as avg_cycle_days,
+        {{ days_of('totals.median_microseconds') }} as median_cycle_days,
         {{ days_of('km_medians.km_median_microseconds') }} as km_median_cycle_days,
         {{ provenance() }}
-    from agents
-    left join agent_totals on agents.agent_id = agent_totals.agent_id
-    left join km_medians on agents.agent_id = km_medians.agent_id
+    from rows_wanted
+    left join totals
+        on
+            rows_wanted.agent_id is not distinct from totals.agent_id
+            and rows_wanted.asset_type is not distinct from totals.asset_type
+            and rows_wanted.deal_type is not distinct from totals.deal_type
+    left join km_medians
+        on
+            rows_wanted.agent_id is not distinct from km_medians.agent_id
+            and rows_wanted.asset_type is not distinct from km_medians.asset_type
+            and rows_wanted.deal_type is not distinct from km_medians.deal_type
+    left join agents on rows_wanted.agent_id = agents.agent_id
 )
 
 select * from final
