@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ledger.actors import Actor
-from ledger.deal_lists import StageCount, scope_to_actor
-from ledger.tables import AgentDeal, DealContact, StageEvent
+from ledger.deal_lists import DealFilter, StageCount, apply_filter, scope_to_actor
+from ledger.tables import AgentDeal, AuditLog, DealContact, StageEvent
 from ledger.vocabulary import DealStatus, PipelineStage
 
 
@@ -41,8 +41,18 @@ def describe_deals(session: Session, deals: Sequence[AgentDeal]) -> dict[str, De
     return {deal.id: DealSurroundings(entered.get(deal.id, deal.created_at), companies.get(deal.id)) for deal in deals}
 
 
-def closed_counts(session: Session, actor: Actor, agent_id: str | None = None) -> list[StageCount]:
-    """Return one `StageCount` for deals won and one for deals lost, over those that `actor` may see, ever."""
+def read_log_size(session: Session) -> int:
+    """Return how many entries the log holds: what a page asks each second to know whether anything has changed."""
+    return int(session.execute(select(func.coalesce(func.max(AuditLog.n), -1))).scalar_one()) + 1
+
+
+def closed_counts(
+    session: Session, actor: Actor, agent_id: str | None = None, *, wanted: DealFilter | None = None
+) -> list[StageCount]:
+    """Return one `StageCount` for deals won and one for deals lost, over those that `actor` may see, ever.
+
+    `wanted` narrows them further.
+    """
     query = select(
         AgentDeal.pipeline_stage,
         AgentDeal.estimated_value_currency,
@@ -51,6 +61,8 @@ def closed_counts(session: Session, actor: Actor, agent_id: str | None = None) -
     ).where(AgentDeal.status.in_((DealStatus.CLOSED_WON, DealStatus.CLOSED_LOST)))
     if agent_id is not None:
         query = query.where(AgentDeal.agent_id == agent_id)
+    if wanted is not None:
+        query = apply_filter(query, wanted)
     query = scope_to_actor(query, actor).group_by(AgentDeal.pipeline_stage, AgentDeal.estimated_value_currency)
     counts = {stage: StageCount(stage) for stage in PipelineStage if not stage.is_open}
     rows: Sequence[Any] = session.execute(query).all()

@@ -86,7 +86,7 @@ def list_deals(
     column = _SORTS.get(wanted.sort.removeprefix("-"))
     if column is None:
         raise Invalid(f"sort must be one of {', '.join(_SORTS)}, with or without - before it.", "sort")
-    query = _apply_filter(scope_to_actor(select(AgentDeal), actor), wanted)
+    query = apply_filter(scope_to_actor(select(AgentDeal), actor), wanted)
     if cursor:
         place = tuple_(column, AgentDeal.id)
         after = place_after(cursor)
@@ -99,7 +99,8 @@ def list_deals(
     return page, encode_cursor(getattr(page[-1], column.key), page[-1].id)
 
 
-def _apply_filter(query: AnySelect, wanted: DealFilter) -> AnySelect:
+def apply_filter(query: AnySelect, wanted: DealFilter) -> AnySelect:
+    """Narrow a query of deals to those that `wanted` asks for; its order is the caller's."""
     exact = {
         AgentDeal.agent_id: wanted.agent_id,
         AgentDeal.pipeline_stage: wanted.stage,
@@ -255,8 +256,13 @@ class StageCount:
     without_confidence: dict[str, Decimal] = field(default_factory=dict)
 
 
-def pipeline_counts(session: Session, actor: Actor, agent_id: str | None = None) -> list[StageCount]:
-    """Return one `StageCount` per open stage, in pipeline order, over the open deals that `actor` may see."""
+def pipeline_counts(
+    session: Session, actor: Actor, agent_id: str | None = None, *, wanted: DealFilter | None = None
+) -> list[StageCount]:
+    """Return one `StageCount` per open stage, in pipeline order, over the open deals that `actor` may see.
+
+    `wanted` narrows them further.
+    """
     query = select(
         AgentDeal.pipeline_stage,
         AgentDeal.estimated_value_currency,
@@ -266,6 +272,8 @@ def pipeline_counts(session: Session, actor: Actor, agent_id: str | None = None)
     ).where(AgentDeal.status == DealStatus.OPEN)
     if agent_id is not None:
         query = query.where(AgentDeal.agent_id == agent_id)
+    if wanted is not None:
+        query = apply_filter(query, wanted)
     query = scope_to_actor(query, actor).group_by(
         AgentDeal.pipeline_stage, AgentDeal.estimated_value_currency, AgentDeal.confidence
     )

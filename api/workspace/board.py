@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from ledger.access import Actor, list_users
+from ledger.access import Action, Actor, is_permitted, list_users
 from ledger.deal_cards import closed_counts, describe_deals
 from ledger.deal_lists import DealFilter, StageCount, list_deals, pipeline_counts
 from ledger.vocabulary import AssetType, DealType, PipelineStage, Role
@@ -48,8 +48,11 @@ class Card:
     deal_type: DealType
     value: Decimal | None
     currency: str
+    stage: PipelineStage
     stage_entered_at: datetime
     limit_days: int | None
+    revision: int
+    is_movable: bool
 
     def level(self, days: int) -> str:
         """Return how long the deal has stood still: `amber` past the stage's limit, `red` past twice that."""
@@ -87,30 +90,34 @@ class BoardReader:
         agent_id: str | None,
         rules: Mapping[PipelineStage, StageRule],
         home_currency: str,
+        *,
+        narrowing: DealFilter | None = None,
     ) -> None:
         self._session = session
         self._actor = actor
         self._agent_id = agent_id
         self._rules = rules
         self._home_currency = home_currency
+        self._narrowing = narrowing or DealFilter()
         self._people = {user.id: user for user in list_users(session)}
 
-    def read_board(self, cards: int) -> Board:
-        """Return every stage with its totals and its first `cards` deals."""
+    def read_board(self, cards: int, shown: Mapping[PipelineStage, int] | None = None) -> Board:
+        """Return every stage with its totals and its first `cards` deals, or as many as are `shown` already."""
         counts = [
-            *pipeline_counts(self._session, self._actor, self._agent_id),
-            *closed_counts(self._session, self._actor, self._agent_id),
+            *pipeline_counts(self._session, self._actor, self._agent_id, wanted=self._narrowing),
+            *closed_counts(self._session, self._actor, self._agent_id, wanted=self._narrowing),
         ]
+        sizes = shown or {}
         agents = {
             user.id: user.name if user.active else f"{user.name} (left)"
             for user in self._people.values()
             if user.role in (Role.AGENT, Role.MANAGER)
         }
-        return Board([self._read_column(count, cards) for count in counts], agents)
+        return Board([self._read_column(count, max(cards, sizes.get(count.stage, 0))) for count in counts], agents)
 
     def read_cards(self, stage: PipelineStage, cursor: str | None, limit: int) -> tuple[list[Card], str | None]:
         """Return the next deals of a stage, last changed first, and the cursor of those after them."""
-        wanted = DealFilter(agent_id=self._agent_id, stage=stage, status=stage.status)
+        wanted = replace(self._narrowing, agent_id=self._agent_id, stage=stage, status=stage.status)
         deals, following = list_deals(self._session, self._actor, wanted, cursor, limit)
         around = describe_deals(self._session, deals)
         cards = [
@@ -123,8 +130,12 @@ class BoardReader:
                 deal_type=deal.deal_type,
                 value=deal.estimated_value_amount,
                 currency=deal.estimated_value_currency,
+                stage=stage,
                 stage_entered_at=around[deal.id].stage_entered_at,
                 limit_days=self._rules[stage].limit_days,
+                revision=deal.revision,
+                # A closed deal leaves its column by being reopened, which is a right of its own.
+                is_movable=is_permitted(self._actor, Action.WRITE_DEAL if stage.is_open else Action.REOPEN_DEAL, deal),
             )
             for deal in deals
         ]
@@ -146,6 +157,9 @@ class BoardReader:
             )
         ]
         first, cursor = self.read_cards(count.stage, None, cards) if count.deals else ([], None)
+        while cursor is not None and len(first) < cards:  # the ledger's pages are shorter than what is shown
+            more, cursor = self.read_cards(count.stage, cursor, cards - len(first))
+            first += more
         return Column(count.stage, count.deals, totals, first, cursor)
 
 

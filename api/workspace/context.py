@@ -23,7 +23,8 @@ SIGN_IN_PATH = f"{PREFIX}/sign-in"
 SIGN_OUT_PATH = "/logout"
 PERFORMANCE_PATH = f"{PREFIX}/performance"
 PIPELINE_PATH = f"{PREFIX}/performance/pipeline"
-NAVIGATION = (("Pipeline", PIPELINE_PATH), ("Performance", PERFORMANCE_PATH))
+COMMISSIONS_PATH = f"{PREFIX}/performance/commissions"
+NAVIGATION = (("Pipeline", PIPELINE_PATH), ("Performance", PERFORMANCE_PATH), ("Commissions", COMMISSIONS_PATH))
 
 
 class SignedOut(Exception):  # noqa: N818 - a fact, named as the ledger names its own

@@ -11,7 +11,7 @@ from nicegui import ui
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Mount
 
-from api.workspace import outside, performance, pipeline  # noqa: F401 - importing them registers their pages
+from api.workspace import commissions, outside, performance, pipeline  # noqa: F401 - importing them registers their pages
 from api.workspace.context import PERFORMANCE_PATH, PREFIX, SCOPE_KEY, Workspace
 
 ASSETS_DIR = Path(__file__).parent / "assets"
@@ -22,11 +22,12 @@ CONTENT_SECURITY_POLICY = (
     " form-action 'self'; frame-ancestors 'none'"
 )
 
-_STYLE, _THEME = (ASSETS_DIR / "workspace.css", ASSETS_DIR / "theme.js")
+_STYLE, _SCRIPT, _THEME = (ASSETS_DIR / name for name in ("workspace.css", "workspace.js", "theme.js"))
 nicegui_app.add_static_files("/assets", ASSETS_DIR)
 nicegui_app.on_page_exception(outside.show_failure)
 ui.add_head_html(
     f'<link rel="stylesheet" href="{PREFIX}/assets/workspace.css?{_STYLE.stat().st_mtime_ns}">'
+    f'<script src="{PREFIX}/assets/workspace.js?{_SCRIPT.stat().st_mtime_ns}" defer></script>'
     f"<script>{_THEME.read_text(encoding='utf-8')}</script>",
     shared=True,
 )

@@ -1,208 +1,307 @@
 """The pipeline page: a column per stage with its totals and its deals, as the ledger has them now.
 
-Read-only so far; columns and cards are laid out so that a card can later be dragged from one column to another.
+The page asks each second how long the log is; when it has grown, it reads the board again and draws only the columns
+that differ from what is shown. A change of one's own takes the same way, so a page shows nothing that is not recorded.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from nicegui import ui
-from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 
 from api.workspace import board, wording
-from api.workspace.context import PIPELINE_PATH, SIGN_IN_PATH, SignedOut, Visit, Visitor, open_visit, read_clock
+from api.workspace.columns import StageColumn
+from api.workspace.commission_dialogs import CommissionActions
+from api.workspace.context import PIPELINE_PATH, SIGN_IN_PATH, SignedOut, Visit, Visitor, open_visit
+from api.workspace.deal_dialogs import DealActions
+from api.workspace.drawer import Drawer
 from api.workspace.elements import box, empty, text
 from api.workspace.frame import ask_to_sign_in, fill, frame
 from api.workspace.visitors import find_visitor, may_see_others
+from api.workspace.writing import Messages
 from ledger.access import Actor
-from ledger.vocabulary import PipelineStage
+from ledger.deal_cards import read_log_size
+from ledger.deal_lists import DealFilter
+from ledger.vocabulary import AssetType, DealType, PipelineStage
 
 CARDS_PER_PAGE = 20
+POLL_SECONDS = 1.0
+UNKNOWN = -1
 EVERYONE = ""
+MAX_SEARCH = 200
+Word = TypeVar("Word", bound=StrEnum)
 
 
-class DealCard(Element, component="assets/deal_card.js"):
-    """A card of the board. Its deal is plain text and data; see `_describe_card`."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a visitor asked to see; empty words do not narrow."""
 
-    def __init__(self, deal: dict[str, str]) -> None:
-        super().__init__()
-        self.props["deal"] = deal
+    agent_id: str = ""
+    asset_type: str = ""
+    deal_type: str = ""
+    q: str = ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether anything but the agent narrows the board."""
+        return bool(self.asset_type or self.deal_type or self.q)
+
+    def narrowing(self) -> DealFilter:
+        """Return the ledger's filter, without the agent."""
+        return DealFilter(
+            asset_type=_word(self.asset_type, AssetType),
+            deal_type=_word(self.deal_type, DealType),
+            q=self.q or None,
+        )
 
 
 @ui.page("/performance/pipeline")
-async def show_pipeline(request: Request, agent_id: str = EVERYONE) -> Response | None:
-    """Show the pipeline page, or ask to sign in."""
+async def show_pipeline(
+    request: Request,
+    agent_id: str = EVERYONE,
+    asset_type: str = "",
+    deal_type: str = "",
+    q: str = "",
+    deal: str = "",
+) -> Response | None:
+    """Show the pipeline page, with a deal's drawer open if one is named; or ask to sign in."""
     visit = open_visit(request)
     try:
         visitor = await find_visitor(visit)
     except SignedOut:
         return ask_to_sign_in()
+    view = View(
+        agent_id,
+        asset_type if _word(asset_type, AssetType) else "",
+        deal_type if _word(deal_type, DealType) else "",
+        q[:MAX_SEARCH],
+    )
     with frame(visit, visitor, "Pipeline", PIPELINE_PATH, is_wide=True):
-        await _Page(visit, visitor, agent_id).build()
+        await _Page(visit, visitor, view).build(deal[:64])
     return None
 
 
 class _Page:
-    """The board of one visit: whose deals it shows, and its columns."""
+    """The board of one visit: whose deals it shows, its columns, its drawer, and what may be done."""
 
-    def __init__(self, visit: Visit, visitor: Visitor, agent_id: str) -> None:
+    def __init__(self, visit: Visit, visitor: Visitor, view: View) -> None:
         self._visit = visit
-        self._agent_id = agent_id if may_see_others(visitor.actor) else visitor.actor.id
+        sees_others = may_see_others(visitor.actor)
+        self._view = view if sees_others else replace(view, agent_id=visitor.actor.id)
+        self._sees_others = sees_others
+        self._columns: dict[PipelineStage, StageColumn] = {}
+        self._agents: dict[str, str] = {}
+        self._log_size = UNKNOWN
+        self._deal_id = ""
+        self._reading = asyncio.Lock()
         self._picker: ui.select | None = None
         with box("div", "page-head"):
             with box("div"):
                 text("h1", "Pipeline")
                 self._subtitle = text("p", "", "muted")
-            if may_see_others(visitor.actor):
-                with box("div", "controls"):
-                    self._picker = (
-                        ui.select({EVERYONE: "Everyone"}, value=EVERYONE, with_input=True, on_change=self._choose_agent)
-                        .props('outlined dense options-dense hide-bottom-space aria-label="Agent"')
-                        .classes("picker")
-                    )
+            with box("div", "controls"):
+                self._draw_controls()
         self._place = box("div", "board-place")
+        layer = box("div", "layer")
+        drawer = box("div", "layer")
+        self._messages = Messages()
+        self._actions = DealActions(visit, visitor, layer, self._messages, self.refresh)
+        money = CommissionActions(visit, layer, self._messages, self.refresh)
+        self._drawer = Drawer(visit, drawer, self._actions, money, self._messages, self._note_deal)
+        if self._actions.may_write_own:
+            _draw_move_menu()
+            self._new.set_visibility(True)
+        ui.on("dealbook-move", self._take_move)
+        ui.on("dealbook-open-deal", self._open_deal)
+        ui.on("dealbook-close-deal", self._drawer.close)
 
-    async def build(self) -> None:
-        """Read the ledger and draw the board."""
-        await fill(self._place, self._read, self._show, placeholders=8)
+    def _draw_controls(self) -> None:
+        search = box(
+            "input", "input search", type="search", placeholder="Search title or company", maxlength=str(MAX_SEARCH)
+        )
+        search.props.update({"data-initial": self._view.q, "aria-label": "Search title or company"})
+        search.on("vnodeMounted", js_handler="(event) => dealbook.fillFields(event.el.parentElement)")
+        search.on(
+            "input", self._search, throttle=0.4, leading_events=False, js_handler="(event) => emit(event.target.value)"
+        )
+        _draw_choice("Asset type", "Any asset type", AssetType, self._view.asset_type, self._choose_asset_type)
+        _draw_choice("Deal type", "Any deal type", DealType, self._view.deal_type, self._choose_deal_type)
+        if self._sees_others:
+            self._picker = (
+                ui.select({EVERYONE: "Everyone"}, value=EVERYONE, with_input=True, on_change=self._choose_agent)
+                .props('outlined dense options-dense hide-bottom-space aria-label="Agent"')
+                .classes("picker")
+            )
+        self._new = text("button", "New deal", "button button-primary", type="button").on("click", self._ask_for_new)
+        self._new.set_visibility(False)
 
-    async def _choose_agent(self, event: object) -> None:
-        agent_id = getattr(event, "value", None)
-        if agent_id is None or agent_id == self._agent_id:
-            return
-        self._agent_id = agent_id
-        ui.navigate.history.replace(f"{PIPELINE_PATH}?agent_id={agent_id}" if agent_id else PIPELINE_PATH)
-        await self.build()
+    async def build(self, deal_id: str) -> None:
+        """Read the ledger, draw the board, and open the drawer that the address names."""
+        await fill(self._place, self._read_all, self._show, placeholders=8)
+        if deal_id:
+            await self._drawer.open(deal_id)
+        ui.timer(POLL_SECONDS, self._poll, immediate=False)
 
-    def _read(self) -> board.Board:
+    async def refresh(self) -> None:
+        """Read the board again and draw what has changed, drawer included."""
+        async with self._reading:
+            shown = {stage: column.shown for stage, column in self._columns.items()}
+            try:
+                found, size = await asyncio.to_thread(self._read, shown)
+            except SignedOut:
+                ui.navigate.to(SIGN_IN_PATH)
+                return
+            self._log_size = size
+            if not self._columns or not sum(column.count for column in found.columns):
+                self._place.clear()
+                with self._place:
+                    self._show((found, size))
+            else:
+                self._describe(found)
+                for column in found.columns:
+                    self._columns[column.stage].show(column)
+        await self._drawer.refresh()
+
+    async def _poll(self) -> None:
+        size = await asyncio.to_thread(self._read_log_size)
+        if self._log_size not in (UNKNOWN, size):  # a page that could not be read says so, and asks to be reloaded
+            await self.refresh()
+
+    def _read_log_size(self) -> int:
+        with self._visit.workspace.ledger.read() as session:
+            return read_log_size(session)
+
+    def _read_all(self) -> tuple[board.Board, int]:
+        return self._read({})
+
+    def _read(self, shown: dict[PipelineStage, int]) -> tuple[board.Board, int]:
         actor = self._visit.require_actor()
-        with _open_board(self._visit, actor, self._agent_id) as reader:
-            return reader.read_board(CARDS_PER_PAGE)
+        with _open_board(self._visit, actor, self._view) as (reader, size):
+            return reader.read_board(CARDS_PER_PAGE, shown), size
 
-    def _show(self, found: board.Board) -> None:
-        if self._picker is not None:
-            self._picker.set_options({EVERYONE: "Everyone"} | found.agents, value=self._agent_id)
-        deals = sum(column.count for column in found.columns)
+    def _read_more(self, stage: PipelineStage, cursor: str) -> tuple[list[board.Card], str | None]:
+        actor = self._visit.require_actor()
+        with _open_board(self._visit, actor, self._view) as (reader, _):
+            return reader.read_cards(stage, cursor, CARDS_PER_PAGE)
+
+    def _describe(self, found: board.Board) -> None:
         open_deals = sum(column.count for column in found.columns if column.stage.is_open)
-        if not deals:
+        self._subtitle.set_text(f"{wording.count(open_deals, 'open deal')}, as the ledger has them now")
+        if found.agents != self._agents:
+            self._agents = found.agents
+            if self._picker is not None:
+                self._picker.set_options({EVERYONE: "Everyone"} | found.agents, value=self._view.agent_id)
+
+    def _show(self, read: tuple[board.Board, int]) -> None:
+        found, self._log_size = read
+        self._columns = {}
+        self._describe(found)
+        if not sum(column.count for column in found.columns):
+            if self._view.is_narrowed:
+                empty("No deal matches", "Nothing here has these words and types. Widen the search or choose any type.")
+                return
             self._subtitle.set_text("")
             empty(
                 "No deals here yet",
-                "Open a deal over REST, or bring them from your CRM. On the server:",
+                "Open the first deal here, or bring them from your CRM. On the server:"
+                if self._actions.may_write_own
+                else "Deals appear as they are opened or brought from a CRM. On the server:",
                 "dealbook import FILE --mapping NAME",
             )
             return
-        self._subtitle.set_text(f"{wording.count(open_deals, 'open deal')}, as the ledger has them now")
         with box("div", "board", role="list", aria_label="Stages"):
             for column in found.columns:
-                _Column(self._visit, self._agent_id, column, show_agent=not self._agent_id)
+                self._columns[column.stage] = StageColumn(column, self._read_more, show_agent=not self._view.agent_id)
 
+    async def _take_move(self, event: GenericEventArguments) -> None:
+        await self._actions.take_move(event.args)
 
-class _Column:
-    """A stage: its totals, and its deals, more of them each time its end comes into view."""
+    async def _open_deal(self, event: GenericEventArguments) -> None:
+        if isinstance(event.args, str):
+            await self._drawer.open(event.args[:64])
 
-    def __init__(self, visit: Visit, agent_id: str, column: board.Column, *, show_agent: bool) -> None:
-        self._visit = visit
-        self._agent_id = agent_id
-        self._stage = column.stage
-        self._show_agent = show_agent
-        self._cursor = column.cursor
-        self._is_loading = False
-        stage = column.stage
-        colour = f"stage-{stage.order}" if stage.is_open else "won" if stage is PipelineStage.CLOSED_WON else "lost"
-        with box("section", "stage", role="listitem", aria_label=wording.say(stage), data_stage=stage.value) as section:
-            section.style(f"--stage: var(--{colour})")
-            with box("header", "stage-head"):
-                with box("div", "stage-title"):
-                    text("h2", wording.say(stage))
-                    text("span", f"{column.count:,}", "stage-count num", aria_label=wording.count(column.count, "deal"))
-                _draw_totals(column)
-            with box("div", "stage-cards", tabindex="0", aria_label=f"Deals in {wording.say(stage)}") as self._cards:
-                if not column.count:
-                    text("p", "No deals in this stage", "stage-empty")
-                self._draw_cards(column.cards)
-                self._more = text("button", "Show more", "more", type="button")
-                self._more.on("click", self._load_more)
-                self._more.on("vnodeMounted", js_handler=_CALL_WHEN_SEEN)
-                self._more.set_visibility(self._cursor is not None)
+    def _ask_for_new(self) -> None:
+        currency = self._visit.workspace.settings.reporting_currency
+        agents = {key: name for key, name in self._agents.items() if not name.endswith("(left)")}
+        self._actions.ask_for_new(agents, currency)
 
-    async def _load_more(self) -> None:
-        if self._cursor is None or self._is_loading:
+    async def _choose_agent(self, event: object) -> None:
+        agent_id = getattr(event, "value", None)
+        if agent_id is not None and agent_id != self._view.agent_id:
+            await self._look_at(replace(self._view, agent_id=agent_id))
+
+    async def _choose_asset_type(self, event: GenericEventArguments) -> None:
+        await self._look_at(replace(self._view, asset_type=str(event.args)))
+
+    async def _choose_deal_type(self, event: GenericEventArguments) -> None:
+        await self._look_at(replace(self._view, deal_type=str(event.args)))
+
+    async def _search(self, event: GenericEventArguments) -> None:
+        await self._look_at(replace(self._view, q=str(event.args).strip()[:MAX_SEARCH]))
+
+    async def _look_at(self, view: View) -> None:
+        if view == self._view:
             return
-        self._is_loading = True
-        try:
-            cards, self._cursor = await asyncio.to_thread(self._read, self._cursor)
-        except SignedOut:
-            ui.navigate.to(SIGN_IN_PATH)
-            return
-        finally:
-            self._is_loading = False
-        with self._cards:
-            self._draw_cards(cards)
-        self._more.move(target_index=-1)
-        self._more.set_visibility(self._cursor is not None)
+        self._view = view
+        self._write_address()
+        async with self._reading:
+            await fill(self._place, self._read_all, self._show, placeholders=8)
 
-    def _read(self, cursor: str) -> tuple[list[board.Card], str | None]:
-        actor = self._visit.require_actor()
-        with _open_board(self._visit, actor, self._agent_id) as reader:
-            return reader.read_cards(self._stage, cursor, CARDS_PER_PAGE)
+    def _note_deal(self, deal_id: str) -> None:
+        self._deal_id = deal_id
+        self._write_address()
 
-    def _draw_cards(self, cards: list[board.Card]) -> None:
-        for card in cards:
-            DealCard(_describe_card(card, show_agent=self._show_agent))
+    def _write_address(self) -> None:
+        asked = {
+            "agent_id": self._view.agent_id if self._sees_others else "",
+            "asset_type": self._view.asset_type,
+            "deal_type": self._view.deal_type,
+            "q": self._view.q,
+            "deal": self._deal_id,
+        }
+        words = urlencode({name: value for name, value in asked.items() if value})
+        with self._place:
+            ui.navigate.history.replace(f"{PIPELINE_PATH}?{words}" if words else PIPELINE_PATH)
 
 
 @contextmanager
-def _open_board(visit: Visit, actor: Actor, agent_id: str) -> Iterator[board.BoardReader]:
+def _open_board(visit: Visit, actor: Actor, view: View) -> Iterator[tuple[board.BoardReader, int]]:
     workspace = visit.workspace
     rules = board.read_stage_rules(workspace.settings.dbt_project_dir)
     with workspace.ledger.read() as session:
-        yield board.BoardReader(session, actor, agent_id or None, rules, workspace.settings.reporting_currency)
+        currency = workspace.settings.reporting_currency
+        reader = board.BoardReader(session, actor, view.agent_id or None, rules, currency, narrowing=view.narrowing())
+        yield reader, read_log_size(session)
 
 
-# The button presses itself when it scrolls into view; the keyboard reaches it as any button.
-_CALL_WHEN_SEEN = """(event) => {
-    const button = event.el;
-    new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && button.click(), {
-        root: button.parentElement,
-        rootMargin: "200px",
-    }).observe(button);
-}"""
+def _word(written: str, vocabulary: type[Word]) -> Word | None:
+    return vocabulary(written) if written in list(vocabulary) else None
 
 
-def _draw_totals(column: board.Column) -> None:
-    if not column.totals:
-        return
-    with box("div", "totals num"):
-        text("span", "")
-        text("span", "Total", "totals-label")
-        text("span", "Weighted" if column.stage.is_open else "", "totals-label")
-        for total in column.totals:
-            text("span", total.currency, "muted")
-            value = text("dd", wording.amount(total.total), data_total=str(total.total), data_currency=total.currency)
-            value.props["title"] = wording.exact_amount(total.total, total.currency)
-            if not column.stage.is_open:
-                text("dd", "")
-                continue
-            weighted = text("dd", wording.amount(total.weighted), data_weighted=str(total.weighted))
-            weighted.props["title"] = wording.exact_amount(total.weighted, total.currency)
+def _draw_choice(label: str, anything: str, vocabulary: type[StrEnum], chosen: str, choose: object) -> None:
+    with box("select", "input choice", aria_label=label) as element:
+        text("option", anything, value="")
+        for word in vocabulary:
+            text("option", wording.say(word), value=word.value)
+    element.props["data-initial"] = chosen
+    element.on("change", choose, js_handler="(event) => emit(event.target.value)")  # type: ignore[arg-type]
 
 
-def _describe_card(card: board.Card, *, show_agent: bool) -> dict[str, str]:
-    """Say a deal in the words of its card."""
-    days = max((read_clock() - card.stage_entered_at).days, 0)
-    value = f"{card.currency} {wording.amount(card.value)}" if card.value is not None else "No value yet"
-    return {
-        "id": card.deal_id,
-        "title": card.title,
-        "company": card.company or "",
-        "value": value,
-        "exact": wording.exact_amount(card.value, card.currency) if card.value is not None else "",
-        "age": wording.count(days, "day"),
-        "level": card.level(days),
-        "since": f"In this stage since {wording.day(card.stage_entered_at.date())}",
-        "kind": f"{wording.say(card.asset_type)}, {wording.say(card.deal_type).lower()}",
-        "agent": card.agent_name if show_agent else "",
-    }
+def _draw_move_menu() -> None:
+    with box("div", "move-menu", id="move-menu", role="menu", popover="auto", aria_label="Move to"):
+        text("p", "Move to", "menu-title", role="presentation")
+        for stage in PipelineStage:
+            colour = f"stage-{stage.order}" if stage.is_open else "won" if stage is PipelineStage.CLOSED_WON else "lost"
+            item = box("button", "menu-item", type="button", role="menuitem", tabindex="-1", data_stage=stage.value)
+            item.style(f"--stage: var(--{colour})")
+            with item:
+                text("span", wording.say(stage))
+        with box("button", "menu-item menu-last", type="button", role="menuitem", tabindex="-1", data_note="1"):
+            text("span", "With a note…")

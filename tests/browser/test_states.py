@@ -56,9 +56,9 @@ SLOW = """
 import time
 from api.workspace.board import BoardReader
 read_board = BoardReader.read_board
-def read_slowly(reader, cards):
+def read_slowly(reader, *sizes):
     time.sleep(4)
-    return read_board(reader, cards)
+    return read_board(reader, *sizes)
 BoardReader.read_board = read_slowly
 """
 

@@ -1,0 +1,175 @@
+// What the pages do without asking the server: dragging cards, the menu of stages, dialogs, where the focus goes.
+// Whatever changes a deal is sent as an event; the server decides, and `dealbook.settle` or `.refuse` is its answer.
+(() => {
+  const card = (id) => document.querySelector(`.deal[data-deal="${CSS.escape(id)}"]`);
+  const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+  let dragged = null; // what is being dragged: the deal, where it stood, and the revision that was looked at
+  let ghost = null; // the picture of a card that was dropped and waits for its answer
+  let menuFor = null; // whose menu of stages is open
+  let opener = null; // what had the focus before the drawer opened
+
+  const describe = (element) => {
+    const { deal, stage, revision } = element.closest("[data-deal]").dataset;
+    return { deal, stage, revision: Number(revision) };
+  };
+  const markTarget = (stage) => {
+    for (const element of document.querySelectorAll(".stage.is-target")) {
+      if (element !== stage) element.classList.remove("is-target");
+    }
+    stage?.classList.add("is-target");
+  };
+  const dropGhost = () => {
+    ghost?.remove();
+    ghost = null;
+    for (const element of document.querySelectorAll(".deal.is-waiting")) element.classList.remove("is-waiting");
+  };
+
+  document.addEventListener("dragstart", (event) => {
+    const element = event.target.closest?.(".deal[data-movable]");
+    if (!element) return;
+    const place = element.getBoundingClientRect();
+    dragged = { ...describe(element), x: event.clientX - place.left, y: event.clientY - place.top };
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData("text/plain", dragged.deal);
+    requestAnimationFrame(() => element.classList.add("is-dragged"));
+  });
+  document.addEventListener("dragover", (event) => {
+    const stage = dragged && event.target.closest?.(".stage");
+    markTarget(stage && stage.dataset.stage !== dragged.stage ? stage : null);
+    if (!stage) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "move";
+  });
+  document.addEventListener("dragend", () => {
+    markTarget(null);
+    for (const element of document.querySelectorAll(".deal.is-dragged")) element.classList.remove("is-dragged");
+    dragged = null;
+  });
+  document.addEventListener("drop", (event) => {
+    const stage = dragged && event.target.closest?.(".stage");
+    if (!stage) return;
+    event.preventDefault();
+    if (stage.dataset.stage === dragged.stage) return;
+    const element = card(dragged.deal);
+    dropGhost();
+    if (element) {
+      const place = element.getBoundingClientRect();
+      ghost = element.cloneNode(true);
+      ghost.classList.add("is-ghost");
+      ghost.classList.remove("is-dragged");
+      ghost.removeAttribute("data-deal");
+      ghost.setAttribute("aria-hidden", "true");
+      ghost.inert = true;
+      ghost.style.width = `${place.width}px`;
+      ghost.style.translate = `${event.clientX - dragged.x}px ${event.clientY - dragged.y}px`;
+      document.body.append(ghost);
+      element.classList.add("is-waiting");
+    }
+    const { deal, revision, stage: from } = dragged;
+    emitEvent("dealbook-move", { deal, revision, from, stage: stage.dataset.stage });
+  });
+
+  const menu = () => document.getElementById("move-menu");
+  const items = () => [...menu().querySelectorAll("button:not([hidden])")];
+  const openMenu = (button) => {
+    menuFor = { ...describe(button), button };
+    for (const item of menu().querySelectorAll("button")) item.hidden = item.dataset.stage === menuFor.stage;
+    menu().showPopover();
+    const at = button.getBoundingClientRect();
+    const size = menu().getBoundingClientRect();
+    menu().style.left = `${Math.max(8, Math.min(at.right - size.width, innerWidth - size.width - 8))}px`;
+    menu().style.top = `${Math.max(8, Math.min(at.bottom + 4, innerHeight - size.height - 8))}px`;
+    items()[0]?.focus();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (menu()?.contains(event.target)) {
+      const all = items();
+      const at = all.indexOf(document.activeElement);
+      const next = { ArrowDown: at + 1, ArrowUp: at - 1 + all.length, Home: 0, End: all.length - 1 }[event.key];
+      if (event.key === "Escape" || event.key === "Tab") {
+        event.preventDefault();
+        event.stopPropagation();
+        menu().hidePopover();
+        menuFor?.button.focus();
+      } else if (next !== undefined) {
+        event.preventDefault();
+        all[next % all.length].focus();
+      }
+      return;
+    }
+    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    const record = event.target.closest?.("details.record[open]");
+    if (record) {
+      record.open = false;
+      record.querySelector("summary").focus();
+    } else if (document.querySelector(".drawer")) {
+      emitEvent("dealbook-close-deal");
+    }
+  });
+  document.addEventListener("click", (event) => {
+    for (const record of document.querySelectorAll("details.record[open]")) {
+      if (!record.contains(event.target)) record.open = false;
+    }
+    const link = event.target.closest?.("[data-open-deal]");
+    if (link && !event.metaKey && !event.ctrlKey && !event.shiftKey && event.button === 0) {
+      event.preventDefault();
+      opener = link.dataset.openDeal;
+      emitEvent("dealbook-open-deal", opener);
+      return;
+    }
+    const button = event.target.closest?.("[data-move-menu]");
+    if (button) {
+      openMenu(button);
+      return;
+    }
+    const item = event.target.closest?.("#move-menu button");
+    if (item && menuFor) {
+      menu().hidePopover();
+      const { deal, revision, stage: from } = menuFor;
+      menuFor.button.focus();
+      emitEvent("dealbook-move", { deal, revision, from, stage: item.dataset.stage, note: item.dataset.note === "1" });
+    }
+  });
+
+  const fillFields = (element) => {
+    // The value is set here and not as an attribute: drawing the page again must not undo what was typed.
+    for (const field of element.querySelectorAll("[data-initial]")) field.value = field.dataset.initial;
+  };
+  globalThis.dealbook = {
+    fillFields,
+    showDialog(dialog) {
+      fillFields(dialog);
+      dialog.showModal();
+      dialog.querySelector("input, select, textarea")?.focus();
+    },
+    readForm(event) {
+      event.preventDefault();
+      return Object.fromEntries(new FormData(event.target));
+    },
+    settle(id) {
+      dropGhost();
+      const element = id && card(id);
+      const held = document.activeElement;
+      if (element && (!held || held === document.body || !document.contains(held))) {
+        element.querySelector(".deal-menu, a")?.focus({ preventScroll: true });
+      }
+    },
+    refuse(id) {
+      const element = card(id);
+      if (!ghost || !element || still()) {
+        dropGhost();
+        return;
+      }
+      const place = element.getBoundingClientRect();
+      const home = `${place.left}px ${place.top}px`;
+      const back = ghost.animate({ translate: [ghost.style.translate, home] }, { duration: 260, easing: "ease-out" });
+      back.onfinish = dropGhost;
+      back.oncancel = dropGhost;
+    },
+    leaveDrawer() {
+      const element = opener && card(opener);
+      (element?.querySelector("a") || document.querySelector(".stage-cards"))?.focus({ preventScroll: true });
+      opener = null;
+    },
+  };
+})();
