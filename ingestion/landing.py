@@ -48,12 +48,13 @@ class Watermark:
 
 @dataclass
 class LandingReport:
-    """What one landing brought: entries `from_n` up to and without `to_n`."""
+    """What one landing brought: entries `from_n` up to and without `to_n`, which tell of so many different `deals`."""
 
     from_n: int
     to_n: int
     entries: int = 0
     not_warehoused: int = 0
+    deals: int = 0
     rows_by_table: dict[str, int] = field(default_factory=dict)
     batches: int = 0
     seconds: float = 0.0
@@ -136,8 +137,21 @@ def land_new_entries(
                 report.rows_by_table[table] = report.rows_by_table.get(table, 0) + frame.height
             if on_progress:
                 on_progress(report.entries, end - report.from_n)
+        if report.entries:
+            report.deals = _count_deals(warehouse, report.from_n)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _count_deals(warehouse: duckdb.DuckDBPyConnection, from_n: int) -> int:
+    """Return how many deals the entries from `from_n` on tell of, directly or by their commissions."""
+    [(deals,)] = warehouse.execute(
+        """SELECT count(DISTINCT deal_id) FROM (
+            SELECT deal_id FROM raw.deal_events WHERE n >= $1
+            UNION ALL SELECT deal_id FROM raw.commission_events WHERE n >= $1)""",
+        [from_n],
+    ).fetchall()
+    return int(deals)
 
 
 def check_completeness(ledger: Ledger, warehouse_path: Path, *, from_n: int = 0) -> CompletenessReport:

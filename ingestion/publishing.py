@@ -3,7 +3,8 @@
 In the folder of published files:
 
     CURRENT                      the name of the file that readers open; changed by one rename
-    marts-<log size>-<run>.duckdb   a publication: every mart, `manifest` and `manifest_marts`; never changed, mode 0444
+    marts-<log size>-<run>.duckdb   a publication: every mart, `manifest`, `manifest_marts`, `jobs_registry`; never
+                                 changed, mode 0444
     marts-<log size>-<run>.json     its manifest again, for whoever must not open the DuckDB file to know what it is
     history.jsonl                every flip of the pointer: when, what, publish or rollback
     .building-<run>.duckdb       a copy being made; what a crash leaves of it is removed by the next publish
@@ -27,12 +28,14 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from ingestion.errors import PublicationMissing, PublishFailed
+from ingestion.jobs_registry import write_jobs_registry
 from ingestion.mart_digests import MartDigest, digest_mart, list_marts
 from ingestion.warehouse import WAIT_SECONDS, open_warehouse
 
 POINTER_NAME = "CURRENT"
 HISTORY_NAME = "history.jsonl"
-MANIFEST_TABLES = ("manifest", "manifest_marts")
+# Tables about the publication, which have no digest: what they say depends on when it was made.
+MANIFEST_TABLES = ("manifest", "manifest_marts", "jobs_registry")
 BUILDING_PREFIX = ".building-"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 
@@ -80,12 +83,14 @@ def publish_marts(
     run_id: str,
     reference_digest: str,
     checkpoint: str | None = None,
+    run_records: Path | None = None,
     keep: int = 10,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> Publication:
     """Publish schema `marts` of the warehouse and return the new publication, which readers then see.
 
-    The newest `keep` files stay for rollback. `on_step` hears each step's name before it is taken. An error at any
+    `run_records` is the file with a line of JSON per run so far, which becomes the table `jobs_registry`. The newest
+    `keep` files stay for rollback. `on_step` hears each step's name before it is taken. An error at any
     step leaves readers on the file they had; raises PublishFailed when there is nothing to publish or the copy
     differs, WarehouseBusy when another process is writing.
     """
@@ -116,7 +121,7 @@ def publish_marts(
         )
         building = published_dir / f"{BUILDING_PREFIX}{run_id}.duckdb"
         on_step("copy")
-        publication = _copy(warehouse_path, building, publication)
+        publication = _copy(warehouse_path, building, publication, run_records)
         on_step("verify")
         _verify(building, publication)
         on_step("seal")
@@ -176,7 +181,7 @@ def rollback_publication(published_dir: Path, name: str | None = None) -> Public
 # --- copy and proof ---------------------------------------------------------------------------------------------------
 
 
-def _copy(warehouse_path: Path, building: Path, publication: Publication) -> Publication:
+def _copy(warehouse_path: Path, building: Path, publication: Publication, run_records: Path | None) -> Publication:
     """Copy every mart, ordered, with its comments, and write the manifest; DuckDB streams, nothing passes Python."""
     if not warehouse_path.exists():
         raise PublishFailed(f"There is no warehouse at {warehouse_path}: run `dealbook refresh`.")
@@ -194,6 +199,7 @@ def _copy(warehouse_path: Path, building: Path, publication: Publication) -> Pub
                 _copy_comments(warehouse, mart)
             publication = replace(publication, marts=[digest_mart(warehouse, "marts", mart) for mart in marts])
             _write_manifest(warehouse, publication)
+            write_jobs_registry(warehouse, "published.main", run_records)
             warehouse.execute("CHECKPOINT published")
         finally:
             warehouse.execute("DETACH published")

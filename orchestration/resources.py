@@ -39,6 +39,7 @@ class Tally:
     log_size: int = 0
     landed_from: int = 0
     entries_landed: int = 0
+    deals_processed: int = 0
     rows_published: int = 0
     publication: str = ""
     failed_checks: list[FailedCheck] = field(default_factory=list)
@@ -109,7 +110,7 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
         instance, log = context.instance, context.log
         if instance is None or log is None or context.run is None:
             raise dg.DagsterInvariantViolationError("refresh_run needs an instance and a run: run it through a job")
-        run_id = context.run.run_id
+        run_id, job = context.run.run_id, context.run.job_name
         with hold_refresh_lock(settings, on_wait=log.info):
             mark_dead_runs(instance, own_run_id=run_id)
             instance.add_run_tags(run_id, {LOCK_TAG: _HELD})
@@ -128,13 +129,13 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
                 yield run
             finally:
                 run.verification.stop()
-                _log_run(run, time.monotonic() - started)
+                _log_run(run, job, time.monotonic() - started)
                 instance.add_run_tags(run_id, {LOCK_TAG: _RELEASED})
 
     return refresh_run
 
 
-def _log_run(run: RefreshRun, seconds: float) -> None:
+def _log_run(run: RefreshRun, job: str, seconds: float) -> None:
     """Append one structured line per run to `home/logs/refresh.jsonl`: how long, how much, with what outcome."""
     tally = run.tally
     path = records_path(run.settings)
@@ -147,9 +148,11 @@ def _log_run(run: RefreshRun, seconds: float) -> None:
         log.info(
             "refresh.run_ended",
             run_id=run.run_id,
+            job=job,
             outcome="failed" if tally.failed_checks else "published" if tally.publication else "incomplete",
             duration_seconds=round(seconds, 3),
             entries_landed=tally.entries_landed,
+            deals_processed=tally.deals_processed,
             log_size=tally.log_size,
             as_of_date=run.as_of_date.isoformat(),
             rows_published=tally.rows_published,

@@ -119,6 +119,7 @@ def build_raw_assets() -> dg.AssetsDefinition:
             ledger.close()
         tally.seconds["land"] = time.monotonic() - started
         tally.landed_from, tally.log_size, tally.entries_landed = report.from_n, report.to_n, report.entries
+        tally.deals_processed = report.deals
 
         rows = count_rows(settings.warehouse_path, "raw")
         for table in RAW_LOG_TABLES:

@@ -8,6 +8,7 @@ from orchestration.build_stamp import read_build_stamp
 from orchestration.dbt_docs import are_docs_current, build_docs
 from orchestration.failed_checks import VERIFY_LOG, FailedCheck
 from orchestration.resources import RefreshRun
+from orchestration.run_records import records_path
 
 PUBLISHED_KEY = dg.AssetKey("published_marts")
 DOCS_KEY = dg.AssetKey("dbt_docs_site")
@@ -73,6 +74,7 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
             run_id=refresh_run.run_id,
             reference_digest=stamp.references,
             checkpoint=checkpoint,
+            run_records=records_path(settings),
             keep=settings.keep_published,
         )
         tally.seconds["publish"] = time.monotonic() - started

@@ -120,6 +120,34 @@ def test_the_manifest_says_what_the_file_rests_on(warehouse: Path, published: Pa
     assert publication.to_dict()["as_of_date"] == "2026-08-23"
 
 
+def test_runs_are_told_of_beside_the_marts(warehouse: Path, published: Path, tmp_path: Path) -> None:
+    """What they say depends on the clock, so publications that differ in them alone are still equal."""
+    before = _publish(warehouse, published, "run-1")
+    assert _ask(published / before.name, "SELECT count(*) FROM jobs_registry") == [(0,)]
+    lines = [
+        '{"event":"refresh.run_ended","run_id":"b","outcome":"failed","duration_seconds":1.5,"entries_landed":7,'
+        '"rows_published":0,"publication":"","failed_checks":["unique"],"timestamp":"2026-11-22T10:00:02.500000Z"}',
+        '{"event":"refresh.run_ended","run_id":"a","job":"hourly","outcome":"published","duration_seconds":2.25,'
+        '"entries_landed":5,"deals_processed":3,"log_size":5,"as_of_date":"2026-11-22","rows_published":9,'
+        '"publication":"marts-5-a.duckdb","failed_checks":[],"timestamp":"2026-11-22T09:00:00.000000Z"}',
+        '{"event":"refresh.begun","run_id":"c"}',
+        '{"event":"refresh.run_ended","run_id":"cut sh',
+    ]
+    records = tmp_path / "it's logs" / "refresh.jsonl"
+    records.parent.mkdir()
+    records.write_text("\n".join(lines))
+    after = _publish(warehouse, published, "run-2", run_records=records)
+    assert after.marts == before.marts
+    columns = "run_id, job, started_at::VARCHAR, entries_read, deals_processed, rows_out, outcome, publication"
+    connection = duckdb.connect(published / after.name, read_only=True)
+    connection.execute("SET TimeZone = 'UTC'")
+    assert connection.execute(f"SELECT {columns} FROM jobs_registry").fetchall() == [
+        ("a", "hourly", "2026-11-22 08:59:57.75+00", 5, 3, 9, "published", "marts-5-a.duckdb"),
+        ("b", None, "2026-11-22 10:00:01+00", 7, None, 0, "failed", None),
+    ]
+    connection.close()
+
+
 def _digest(rows: str) -> str:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'Asia/Singapore'")

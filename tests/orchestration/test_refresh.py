@@ -272,8 +272,11 @@ def test_each_run_leaves_a_line_that_says_how_long_and_how_much(office: Office) 
     entry = json.loads(lines[-1])
     assert len(lines) == 2
     assert (entry["event"], entry["outcome"], entry["run_id"]) == ("refresh.run_ended", "published", report.run_id)
-    assert (entry["entries_landed"], entry["rows_published"]) == (2, 6)
-    assert entry["duration_seconds"] > 0
+    assert (entry["entries_landed"], entry["deals_processed"], entry["rows_published"]) == (2, 2, 6)
+    assert (entry["job"], entry["duration_seconds"] > 0) == ("hourly", True)
+    with duckdb.connect(str(office.settings.published_dir / str(report.publication)), read_only=True) as published:
+        told = published.execute("select run_id, entries_read, publication from jobs_registry").fetchall()
+    assert told == [(office.first.run_id, office.first.entries_landed, office.first.publication)], "the runs before"
 
 
 def test_the_docs_page_is_built_with_the_first_refresh_and_loads_nothing_from_anywhere(office: Office) -> None:
