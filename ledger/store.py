@@ -22,6 +22,7 @@ from ledger.columns import Confidence, JsonText, Money, Rate, UtcDateTime, word
 from ledger.errors import KeysExposed, LedgerNotInitialised, LedgerOutOfDate, UnloggedChange
 from ledger.identifiers import new_id
 from ledger.log.chain import append_entries
+from ledger.log.checkpoint import make_checkpoint
 from ledger.log.entry import Draft
 from ledger.log.keys import (
     PublicKey,
@@ -128,6 +129,7 @@ def initialise(settings: Settings) -> Ledger:
                 session.execute(text("INSERT INTO log_identity (origin) VALUES (:origin)"), {"origin": origin})
             key = _introduce_key(session, settings.keys_dir, origin, is_new=is_new)
         publish_key(settings.keys_dir, key)
+        make_checkpoint(ledger)  # from here on a log without a checkpoint has lost it
     return ledger
 
 

@@ -7,7 +7,8 @@
     keys.py     Ed25519 keys that sign the log, named as C2SP signed-note has it
     notes.py    a checkpoint as a signed note
     checkpoint.py, signer_state.py   signing size and root; what the signer remembers outside the database
-    verify.py   recomputing all of that from the stored bytes
+    verify.py   recomputing all of that from the stored bytes, chain by chain
+    witnesses.py, audit.py, audit_report.py   comparing it with every checkpoint that can be found, and saying so
 
 Still to come, here: dossier.py (evidence that an outsider can check).
 """

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from ledger.actors import Actor
+from ledger.checks import check_text
 from ledger.errors import LedgerNotInitialised, LogNotContinued, NothingToChange
 from ledger.log.chain import append_entries, now_utc
 from ledger.log.entry import Draft
@@ -66,6 +67,7 @@ def recover_log(ledger: "Ledger", actor: Actor, reason: str) -> Checkpoint:
     Raises `NothingToChange` when the log continues what was signed.
     """
     settings = ledger.settings
+    reason = check_text(reason, "reason", limit=2_000)
     with hold_signer(settings):
         with ledger.read() as session:
             origin = read_origin(session)

@@ -5,7 +5,7 @@ running backwards; `prev` and `seq` against the entry before it in its chain; `n
 head against its last entry. With `since_n` only newer entries are read; the link to the older ones is still checked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import String, func, select, type_coerce
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
 from ledger.columns import format_time, parse_time
 from ledger.errors import EntryInvalid
@@ -47,8 +48,17 @@ class ChainReport:
         return not self.findings
 
 
-def verify_chains(session: Session, *, since_n: int = 0, chain: str | None = None) -> ChainReport:
-    """Check the entries from leaf index `since_n` on, or one chain; report every finding."""
+def verify_chains(
+    session: Session,
+    *,
+    since_n: int = 0,
+    chain: str | None = None,
+    on_leaf: Callable[[bytes], None] = lambda _leaf: None,
+) -> ChainReport:
+    """Check the entries from leaf index `since_n` on, or one chain; report every finding.
+
+    `on_leaf` hears the stored hash of every entry read, in order.
+    """
     origin = session.scalar(select(LogIdentity.origin))
     findings: list[Finding] = []
     heads = _heads_before(session, since_n)
@@ -66,11 +76,12 @@ def verify_chains(session: Session, *, since_n: int = 0, chain: str | None = Non
             problems.append(f"seq is {row.seq} where {seq + 1} was due")
         if row.prev != prev:
             problems.append("prev is not the hash of the entry before it")
-        if at is not None and row.at < at:
+        if at is not None and type(at) is type(row.at) and row.at < at:
             problems.append("recorded earlier than the entry before it")
         findings += [Finding(row.n, row.chain, problem) for problem in problems]
-        heads[row.chain] = (row.seq, row.hash, row.at)
+        heads[row.chain] = (row.seq if isinstance(row.seq, int) else seq + 1, row.hash, row.at)
         touched.add(row.chain)
+        on_leaf(row.hash if isinstance(row.hash, bytes) else b"")
     findings += _check_heads(session, heads, since_n, chain)
     return ChainReport(entries, len(touched), findings)
 
@@ -80,9 +91,14 @@ def _as_stored(column: Any) -> Any:
     return type_coerce(column, String).label(column.key)
 
 
+def _as_found(column: Any) -> Any:
+    """Return the column unconverted: whoever edits the file can put a text where bytes belong."""
+    return type_coerce(column, NullType()).label(column.key)
+
+
 def _read_rows(session: Session, since_n: int, chain: str | None) -> Iterator[Any]:
     table = AuditLog.__table__
-    columns = [_as_stored(column) if column.key in ("at", "effective_at") else column for column in table.c]
+    columns = [_as_stored(column) if column.key in ("at", "effective_at") else _as_found(column) for column in table.c]
     last = since_n - 1
     while True:
         query = select(*columns).where(table.c.n > last).order_by(table.c.n).limit(_BATCH)
@@ -151,6 +167,9 @@ def _instant(stored: Any) -> datetime | None:
 
 
 def _check_entry(row: Any, origin: str | None) -> Iterator[str]:
+    if not all(isinstance(value, bytes) for value in (row.body, row.hash, row.prev)):
+        yield "the body, the hash or prev is not stored as bytes"
+        return
     if hash_leaf(row.body) != row.hash:
         yield "the hash is not that of the body"
     try:
