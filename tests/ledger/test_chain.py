@@ -152,6 +152,8 @@ def test_an_entry_does_not_take_effect_after_it_is_recorded(ledger: Ledger) -> N
         ("UPDATE audit_logs SET type = 'deal.closed' WHERE n = 6", "column type differs"),
         ("UPDATE audit_logs SET actor_id = 'x' WHERE n = 6", "column actor_id differs"),
         ("UPDATE audit_logs SET at = '2020-01-01T00:00:00.000000Z' WHERE n = 6", "column at differs"),
+        ("UPDATE audit_logs SET at = 'yesterday' WHERE n = 6", "column at differs"),
+        ("UPDATE audit_logs SET effective_at = 'yesterday' WHERE n = 6", "column effective_at differs"),
         ("DELETE FROM audit_logs WHERE n = 7", "leaf index 8 follows where 7 was due"),
         ("DELETE FROM audit_logs WHERE n = 8", "head is not the chain's last entry"),
         ("DELETE FROM audit_logs WHERE n >= 6", "a head but no entries"),
