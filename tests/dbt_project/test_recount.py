@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, quantiles
 from typing import Any
 
 import pytest
@@ -167,6 +167,50 @@ def test_the_sample_holds_what_the_recount_is_about(agency: Warehouse) -> None:
     assert agency.row("SELECT count(*) AS n FROM marts.deals WHERE agent_id <> credited_agent_id")["n"] > 0
     for column in ("unconverted_count", "closed_unconverted_count", "disputed_commission_amount", "deals_cancelled"):
         assert agency.row(f"SELECT max({column}) AS n FROM marts.agent_performance_snapshots")["n"] > 0, column
+
+
+def test_internal_benchmarks_are_those_of_all_other_agents(agency: Warehouse) -> None:
+    """Nobody is compared with himself: mean and best quartile of the peers, and nothing where they are fewer than five.
+
+    Every agent has a conversion rate over all deals; by kind of deal some have none.
+    """
+    slices: dict[tuple[Any, ...], dict[str, list[tuple[str, Any]]]] = defaultdict(dict)
+    for agent, asset_type, deal_type, status, days in (
+        tuple(row.values())
+        for row in agency.rows(
+            "SELECT credited_agent_id, asset_type, deal_type, status, cycle_days FROM marts.deals "
+            "WHERE status IN ('closed_won', 'closed_lost')"
+        )
+    ):
+        for kind in ((None, None), (asset_type, None), (None, deal_type), (asset_type, deal_type)):
+            slices[kind].setdefault(agent, []).append((status, days))
+    expected = {}
+    for kind, agents in slices.items():
+        cycles = {agent: [days for _, days in deals if days is not None] for agent, deals in agents.items()}
+        metrics = {
+            "avg_cycle_days": {agent: mean(days) for agent, days in cycles.items() if days},
+            "conversion_rate": {agent: len(cycles[agent]) / len(deals) for agent, deals in agents.items()},
+        }
+        for metric, values in metrics.items():
+            for agent in values:
+                peers = [value for other, value in values.items() if other != agent]
+                if len(peers) >= 5:
+                    quartiles = quantiles(peers, n=4, method="inclusive")
+                    best = quartiles[0] if metric == "avg_cycle_days" else quartiles[2]
+                    expected[agent, metric, *kind, "internal_avg"] = (mean(peers), len(peers))
+                    expected[agent, metric, *kind, "top_quartile"] = (best, len(peers))
+    found = {
+        tuple(row.values())[:5]: (row["benchmark_value"], row["peers_n"])
+        for row in agency.rows(
+            "SELECT agent_id, agent_metric, asset_type, deal_type, cohort, benchmark_value, peers_n "
+            "FROM marts.benchmark_comparison "
+            "WHERE is_internal AND agent_metric IN ('avg_cycle_days', 'conversion_rate')"
+        )
+    }
+    assert found.keys() == expected.keys()
+    assert len(found) < 4 * sum(len(agents) for agents in slices.values())  # some are hidden
+    for key, (value, peers_n) in expected.items():
+        assert found[key] == (pytest.approx(value, abs=1e-8), peers_n), key
 
 
 def test_the_as_of_date_does_not_only_label_the_row(agency: Warehouse, tmp_path: Path) -> None:

@@ -139,6 +139,140 @@ candidates as (
             and (comparable.deal_type is null or known_metrics.deal_type = comparable.deal_type)
 ),
 
+-- The agency's own figures: from all other agents, so that nobody is compared with himself. Without the agent at
+-- place r, the k-th of the rest is the k-th of all below r and the (k+1)-th from r on.
+ranked as (
+    select
+        agent_id,
+        asset_type,
+        deal_type,
+        agent_metric,
+        agent_value,
+        n,
+        agent_metric in ('avg_cycle_days', 'median_cycle_days') as is_less_better,
+        row_number() over (
+            partition by agent_metric, asset_type, deal_type order by agent_value, agent_id
+        ) as place,
+        count(*) over (partition by agent_metric, asset_type, deal_type) - 1 as peers_n
+    from known_metrics
+),
+
+among_peers as (
+    select
+        *,
+        -- Counted from 0: the quartile lies between the peers at floor and ceiling of this.
+        (peers_n - 1) * case when is_less_better then 0.25 else 0.75 end as quartile_position
+    from ranked
+    where peers_n >= 5
+),
+
+placed as (
+    select
+        *,
+        floor(quartile_position) + case when floor(quartile_position) + 1 >= place then 2 else 1 end as lower_place,
+        ceil(quartile_position) + case when ceil(quartile_position) + 1 >= place then 2 else 1 end as upper_place,
+        quartile_position - floor(quartile_position) as upper_share
+    from among_peers
+),
+
+-- Rounded before they are added, as whole numbers are, so that sums do not depend on their order.
+peer_sums as (
+    select
+        agent_metric,
+        asset_type,
+        deal_type,
+        sum(cast(agent_value as decimal(28, 9))) as value_sum
+    from known_metrics
+    group by agent_metric, asset_type, deal_type
+),
+
+internal_figures as (
+    select
+        placed.agent_id,
+        placed.asset_type,
+        placed.deal_type,
+        placed.agent_metric,
+        placed.agent_value,
+        placed.n,
+        placed.peers_n,
+        {{ divide('peer_sums.value_sum - cast(placed.agent_value as decimal(28, 9))', 'placed.peers_n') }}
+            as peers_mean,
+        lower_peers.agent_value * (1 - placed.upper_share) + upper_peers.agent_value * placed.upper_share
+            as peers_quartile
+    from placed
+    inner join peer_sums
+        on
+            placed.agent_metric = peer_sums.agent_metric
+            and placed.asset_type is not distinct from peer_sums.asset_type
+            and placed.deal_type is not distinct from peer_sums.deal_type
+    inner join ranked as lower_peers
+        on
+            placed.agent_metric = lower_peers.agent_metric
+            and placed.asset_type is not distinct from lower_peers.asset_type
+            and placed.deal_type is not distinct from lower_peers.deal_type
+            and placed.lower_place = lower_peers.place
+    inner join ranked as upper_peers
+        on
+            placed.agent_metric = upper_peers.agent_metric
+            and placed.asset_type is not distinct from upper_peers.asset_type
+            and placed.deal_type is not distinct from upper_peers.deal_type
+            and placed.upper_place = upper_peers.place
+),
+
+compared as (
+    select
+        agent_id,
+        metric_key,
+        asset_type,
+        deal_type,
+        cohort,
+        agent_metric,
+        agent_value,
+        benchmark_value,
+        n,
+        false as is_internal,
+        cast(null as {{ dbt.type_bigint() }}) as peers_n,
+        region,
+        source,
+        effective_date
+    from candidates
+    where preference = 1
+    union all
+    select
+        agent_id,
+        agent_metric as metric_key,
+        asset_type,
+        deal_type,
+        'internal_avg' as cohort,
+        agent_metric,
+        agent_value,
+        peers_mean as benchmark_value,
+        n,
+        true as is_internal,
+        peers_n,
+        null as region,
+        'own agency' as source,
+        {{ as_of_date() }} as effective_date
+    from internal_figures
+    union all
+    select
+        agent_id,
+        agent_metric as metric_key,
+        asset_type,
+        deal_type,
+        'top_quartile' as cohort,
+        agent_metric,
+        agent_value,
+        peers_quartile as benchmark_value,
+        n,
+        true as is_internal,
+        peers_n,
+        null as region,
+        'own agency' as source,
+        {{ as_of_date() }} as effective_date
+    from internal_figures
+),
+
 final as (
     select
         agent_id,
@@ -152,13 +286,14 @@ final as (
         agent_value - benchmark_value as delta,
         agent_value / nullif(benchmark_value, 0) as ratio,
         n,
+        is_internal,
+        peers_n,
         region,
         source,
         effective_date,
         {{ as_of_date() }} as as_of_date,
         {{ provenance() }}
-    from candidates
-    where preference = 1
+    from compared
 )
 
 select * from final
