@@ -166,6 +166,7 @@ def _known_words(name: str) -> dict[str, str]:
     return known | {normalise_word(word): word for word in WORDS[name]}
 
 
+@cache
 def guess_word(name: str, text: str) -> tuple[str | None, bool]:
     """Return our word for the source's (None: nothing is near) and whether that is certain."""
     known = _known_words(name)

@@ -57,12 +57,20 @@ class Files(_Part):
     encoding: str = "utf-8"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
 
+    @field_validator("delimiter")
+    @classmethod
+    def _separates(cls, value: str) -> str:
+        if value in '"\r\n\0 ' or value.isalnum():
+            raise ValueError(f"'{value}' cannot separate columns; write for example , or ; or \\t")
+        return value
+
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
         try:
+            "".encode(value)  # no text encoding: "base64" and its like
             return codecs.lookup(value).name
-        except LookupError:
+        except (LookupError, ValueError):
             raise ValueError(f"'{value}' is not an encoding; write for example utf-8, cp1252 or utf-16") from None
 
 

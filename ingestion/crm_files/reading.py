@@ -4,10 +4,12 @@ The line of a row is that of its first character, the header being line 1; rows 
 with nothing in it but separators and spaces is not a row: it is counted as blank and nothing else.
 """
 
+import codecs
 import csv
 import gzip
 import hashlib
 import io
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,8 +71,13 @@ def read_header(path: Path, mapping: Mapping) -> list[str]:
         else:
             with _opened(path) as file, _CsvRows(file, mapping) as rows:
                 names = rows.header
-    except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
+    except (OSError, EOFError, UnicodeError, zlib.error, pa.ArrowException) as error:
         raise FileInvalid(f"{path} cannot be read: {error}. Give a CSV or Parquet file, gzipped or not.") from error
+    if any("\0" in name for name in names):
+        raise FileInvalid(
+            f'{path} has zero bytes in its header. It may be UTF-16: write encoding = "utf-16-le" under [files] of the '
+            "mapping, or export it as UTF-8."
+        )
     if not any(names):
         raise FileInvalid(f"{path} has no header: its first line must name the columns.")
     twice = {name for name in names if names.count(name) > 1 and name}
@@ -88,7 +95,7 @@ def read_batches(path: Path, mapping: Mapping) -> Iterator[TextBatch]:
             else:
                 with _CsvRows(file, mapping) as rows:
                     yield from rows.batches()
-    except (OSError, EOFError, pa.ArrowException) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise FileInvalid(f"{path} breaks off: {error}. Export it again.") from error
 
 
@@ -134,12 +141,12 @@ class _CsvRows:
     """Rows of a CSV file. Bad bytes are kept as surrogates, so that the row, not the file, is refused."""
 
     def __init__(self, file: IO[bytes], mapping: Mapping) -> None:
-        encoding = "utf-8-sig" if mapping.files.encoding == "utf-8" else mapping.files.encoding
+        encoding = _marked_encoding(file) or mapping.files.encoding
         errors = "replace" if encoding.startswith("utf-16") else "surrogateescape"
         self.text = io.TextIOWrapper(file, encoding, errors, newline="")
         self.lines = _Lines(self.text)
         self.delimiter = mapping.files.delimiter
-        self.encoding = mapping.files.encoding
+        self.encoding = encoding
         self.blank_characters = self.delimiter + '" \t\r\n\ufeff'
         self.reader = self._new_reader()
         try:
@@ -226,6 +233,14 @@ class _CsvRows:
                 if name
             ]
         )
+
+
+def _marked_encoding(file: IO[bytes]) -> str | None:
+    """The encoding that a byte order mark at the start of a file tells, whatever the mapping says."""
+    start = file.peek(3) if isinstance(file, io.BufferedReader | gzip.GzipFile) else b""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig" if start.startswith(codecs.BOM_UTF8) else None
 
 
 def _readable(text: str) -> str:

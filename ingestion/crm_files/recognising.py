@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable
+from functools import cache
 
 from ingestion.crm_files.fields import FIELDS, Kind, Section
 from ingestion.crm_files.guessing import guess_word, is_date, share_of, sign_of
@@ -78,12 +79,13 @@ def plain(name: str) -> str:
     return re.sub(r"[^\w%]+|_", " ", spaced).strip().casefold().removeprefix("deal deal ").strip()
 
 
-def _names_of(section: Section, field: str) -> set[str]:
+@cache
+def _names_of(section: Section, field: str) -> frozenset[str]:
     names = {plain(each) for each in _NAMES[section].get(field, [])} | {plain(field)}
     for mapping in map(load_mapping, shipped_mappings()):
         if part := mapping.sections.get(section):
             names |= {plain(column) for column in part.columns.get(field, ())}
-    return names
+    return frozenset(names)
 
 
 def recognise(sample: Sample, section: Section) -> dict[str, str]:
@@ -115,7 +117,8 @@ def _fitness(field: str, cells: list[str]) -> float:
     return share_of(sorted(set(cells)), lambda word: guess_word(field, word)[0])
 
 
-def _likeness(name: str, names: set[str]) -> float:
+@cache
+def _likeness(name: str, names: frozenset[str]) -> float:
     if name in names:
         return 1.0
     near = max(difflib.SequenceMatcher(None, name, each).ratio() for each in names)

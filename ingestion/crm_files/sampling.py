@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import zlib
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -69,7 +70,7 @@ def _sniff(path: Path) -> tuple[str, str]:
                     start = unpacked.read(_SNIFFED_BYTES)
             else:
                 start = raw.read(_SNIFFED_BYTES)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise FileInvalid(f"{path} cannot be read: {error}. Give a CSV or Parquet file, gzipped or not.") from error
     encoding = encoding_of(start)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(start)

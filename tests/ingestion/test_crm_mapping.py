@@ -32,6 +32,8 @@ def test_a_shipped_mapping_is_sound(name: str) -> None:
         ("[numbers]", "[number]", ["number", "did you mean 'numbers'?"]),
         ('"S$" = "SGD"', '"S$" = "Dollar"', ["'Dollar' is not an ISO 4217 code"]),
         ('source = "tiny"', 'source = "Tiny CRM"', ["source"]),
+        ("[numbers]", '[files]\nencoding = "base64"\n[numbers]', ["'base64' is not an encoding"]),
+        ("[numbers]", "[files]\ndelimiter = '\"'\n[numbers]", ["cannot separate columns"]),
         ('source = "tiny"', "source = ", ["not a TOML file"]),
     ],
 )

@@ -80,6 +80,23 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path, mapping
     assert read_header(path, mapping) == ["a", "b"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+@pytest.mark.parametrize("name", ["f.csv", "f.csv.gz"])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, mapping: Mapping, encoding: str, name: str) -> None:
+    """Excel's "Unicode text" is UTF-16, whatever the mapping says."""
+    content = ("\ufeff" * (encoding != "utf-16") + "a,b\ncafé,2\n").encode(encoding)
+    batch = read(tmp_path, gzip.compress(content) if name.endswith("gz") else content, mapping, name)
+    assert batch.frame.rows() == [(2, "café", "2")]
+
+
+def test_utf_16_without_a_mark_is_recognised_by_its_zero_bytes(tmp_path: Path, mapping: Mapping) -> None:
+    """The message says what to write."""
+    path = tmp_path / "f.csv"
+    path.write_bytes("a,b\n1,2\n".encode("utf-16-le"))
+    with pytest.raises(FileInvalid, match="utf-16-le"):
+        read_header(path, mapping)
+
+
 def test_typed_parquet_cells_read_as_text_would(tmp_path: Path, mapping: Mapping) -> None:
     """Numbers, dates and times of a Parquet file come out as text that the cleaning understands; rows count from 2."""
     frame = pl.DataFrame(
