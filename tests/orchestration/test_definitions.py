@@ -28,6 +28,7 @@ MARTS = {
     "lead_source_roi",
     "payout_velocity",
     "performance_benchmarks",
+    "pipeline_coverage",
     "pipeline_stage_daily",
     "stage_conversion",
     "stage_visits",
