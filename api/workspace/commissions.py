@@ -12,6 +12,7 @@ from api.workspace import wording
 from api.workspace.commission_dialogs import CommissionActions, draw_commission_buttons
 from api.workspace.context import (
     COMMISSIONS_PATH,
+    PAGE_SECONDS,
     PIPELINE_PATH,
     SIGN_IN_PATH,
     SignedOut,
@@ -91,7 +92,7 @@ def read_queues(session: Session, actor: Actor, agent_id: str, limits: dict[Comm
     return Queues(queues, agents, read_log_size(session))
 
 
-@ui.page("/performance/commissions")
+@ui.page("/performance/commissions", response_timeout=PAGE_SECONDS)
 async def show_commissions(request: Request, agent_id: str = "") -> Response | None:
     """Show the commissions page, or ask to sign in."""
     visit = open_visit(request)

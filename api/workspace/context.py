@@ -21,6 +21,8 @@ SCOPE_KEY = "dealbook.workspace"
 PREFIX = "/agents"
 SIGN_IN_PATH = f"{PREFIX}/sign-in"
 SIGN_OUT_PATH = "/logout"
+# A busy machine may take long to begin a page; giving up early would make a page that failed of one that is slow.
+PAGE_SECONDS = 30.0
 PERFORMANCE_PATH = f"{PREFIX}/performance"
 PIPELINE_PATH = f"{PREFIX}/performance/pipeline"
 COMMISSIONS_PATH = f"{PREFIX}/performance/commissions"

@@ -4,12 +4,12 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
-from api.workspace.context import PERFORMANCE_PATH, SignedOut, open_visit
+from api.workspace.context import PAGE_SECONDS, PERFORMANCE_PATH, SignedOut, open_visit
 from api.workspace.elements import box, draw_brand, text
 from api.workspace.visitors import find_visitor
 
 
-@ui.page("/sign-in", title="Sign in · dealbook")
+@ui.page("/sign-in", title="Sign in · dealbook", response_timeout=PAGE_SECONDS)
 async def show_sign_in(request: Request) -> Response | None:
     """Explain how to get in; whoever is signed in already goes on to the pages."""
     try:

@@ -11,7 +11,7 @@ from api import summaries
 from api.figures import Agent, Comparison, Period, Snapshot, Summary, Window
 from api.published import Marts
 from api.workspace import charts, tables, wording
-from api.workspace.context import PERFORMANCE_PATH, SignedOut, Visit, Visitor, open_visit
+from api.workspace.context import PAGE_SECONDS, PERFORMANCE_PATH, SignedOut, Visit, Visitor, open_visit
 from api.workspace.elements import box, empty, notice, panel, segments, text
 from api.workspace.frame import ask_to_sign_in, fill, frame
 from api.workspace.headlines import show_headlines
@@ -61,7 +61,7 @@ class Reading:
     comparison: list[Comparison]
 
 
-@ui.page("/performance")
+@ui.page("/performance", response_timeout=PAGE_SECONDS)
 async def show_performance(
     request: Request, agent_id: str = "", period: str = DEFAULT_PERIOD.value, as_of: str = ""
 ) -> Response | None:

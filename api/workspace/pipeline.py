@@ -19,7 +19,7 @@ from nicegui.events import GenericEventArguments
 from api.workspace import board, wording
 from api.workspace.columns import StageColumn
 from api.workspace.commission_dialogs import CommissionActions
-from api.workspace.context import PIPELINE_PATH, SIGN_IN_PATH, SignedOut, Visit, Visitor, open_visit
+from api.workspace.context import PAGE_SECONDS, PIPELINE_PATH, SIGN_IN_PATH, SignedOut, Visit, Visitor, open_visit
 from api.workspace.deal_dialogs import DealActions
 from api.workspace.drawer import Drawer
 from api.workspace.elements import box, empty, text
@@ -62,7 +62,7 @@ class View:
         )
 
 
-@ui.page("/performance/pipeline")
+@ui.page("/performance/pipeline", response_timeout=PAGE_SECONDS)
 async def show_pipeline(
     request: Request,
     agent_id: str = EVERYONE,
