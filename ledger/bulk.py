@@ -80,7 +80,7 @@ class BulkImport:
 
     def stage_events(self, items: Sequence[ImportedStageEvent]) -> list[Outcome]:
         """Record stage events of deals that are in the ledger; return an outcome for each, its id the deal's."""
-        batch = DealBatch(self.session, {item.deal_external_ref for item in items}, set())
+        batch = DealBatch(self.session, {item.deal_external_ref for item in items}, set(), stage_events=items)
         return self._run(batch.draft_stage_event, items)
 
     def commissions(self, items: Sequence[ImportedCommission]) -> list[Outcome]:

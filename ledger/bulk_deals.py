@@ -1,5 +1,6 @@
 """Deals and stage events of one batch: what is known of them, and the entries that each item asks for."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -77,13 +78,22 @@ def load_user_ids(session: Session, user_ids: set[str]) -> set[str]:
 class DealBatch:
     """The state of a batch's deals, kept up to date as its items are turned into entries."""
 
-    def __init__(self, session: Session, references: set[str], agent_ids: set[str]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        references: set[str],
+        agent_ids: set[str],
+        stage_events: Sequence[ImportedStageEvent] = (),
+    ) -> None:
         self._zone = settings_of(session).time_zone
         self._states = load_deal_states(session, references)
         self._agents = load_user_ids(session, agent_ids)
         self._contacts: dict[str, list[tuple[str | None, str | None]]] = {}
         self._erased: set[str] = set()
         self._n = _PROVISIONAL_N
+        self._stages_at: defaultdict[tuple[str, datetime], list[PipelineStage]] = defaultdict(list)
+        for event in stage_events:
+            self._stages_at[event.deal_external_ref, event.effective_at].append(event.to_stage)
         ids = sorted(state.id for state in self._states.values())
         for start in range(0, len(ids), _CHUNK):
             query = select(DealContact.deal_id, DealContact.name, DealContact.company, DealContact.erased_at).where(
@@ -107,9 +117,10 @@ class DealBatch:
             state = self._open(item, reference, stages, drafts, now)
         else:
             state = DealState(known.id, dict(known.columns), list(known.path))
-        for stage in stages:
+        for place, stage in enumerate(stages):
             close_date = item.actual_close_date if stage is stages[-1] else None  # earlier closings have their own
-            self._move(state, stage, drafts, now, close_date)
+            following = [other.to_stage for other in stages[place + 1 :] if other.effective_at == stage.effective_at]
+            self._move(state, stage, drafts, now, close_date, following)
         if known is not None:
             self._change(state, item, stages, drafts)
         self._cancel(state, item, stages, drafts, now)
@@ -123,13 +134,15 @@ class DealBatch:
 
     def draft_stage_event(self, item: ImportedStageEvent, now: datetime) -> Drafted:
         """Return the entry of a stage event, or none when it is known; raise `DealNotFound` for an unknown deal."""
+        following = self._stages_at[item.deal_external_ref, item.effective_at]
+        following.remove(item.to_stage)  # itself: what is left comes after it in the file
         state = self._states.get(item.deal_external_ref)
         if state is None:
             raise DealNotFound(item.deal_external_ref)
         drafts: list[Draft] = []
         effective_at = check_effective(item.effective_at, now)
         stage = ImportedStage(PipelineStage(item.to_stage), effective_at, item.note)
-        self._move(state, stage, drafts, now)
+        self._move(state, stage, drafts, now, following=following)
         return state.id, False, drafts
 
     def _open(
@@ -182,9 +195,15 @@ class DealBatch:
         drafts: list[Draft],
         now: datetime,
         close_date: date | None = None,
+        following: Sequence[PipelineStage] = (),
     ) -> None:
+        """Draft a move, unless it is known. `following` are the stages that the file has after it at the same instant:
+
+        when one of them is known, this one was seen before and changed nothing, and could only be put after it now.
+        """
         happened = stage.effective_at
-        if any(point.effective_at == happened and point.to_stage is stage.to_stage for point in state.path):
+        known = {point.to_stage for point in state.path if point.effective_at == happened}
+        if known and (stage.to_stage in known or not known.isdisjoint(following)):
             return
         is_after_cancelling = state.status is DealStatus.CANCELLED and happened >= state.columns["cancelled_at"]
         if state.stage_at(happened) is stage.to_stage and not is_after_cancelling:

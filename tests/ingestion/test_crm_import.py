@@ -157,6 +157,15 @@ def test_stage_rows_alone_reach_deals_of_the_ledger(ledger: Ledger, tmp_path: Pa
     assert path_of(ledger, "1")[-1] == ("negotiation", "2025-02-01 00:00")
 
 
+def test_a_repeated_stage_before_a_move_of_the_same_moment_is_not_put_after_it(ledger: Ledger, tmp_path: Path) -> None:
+    """The deal stands where the file leaves it, and importing the history again does not take it back."""
+    import_export(ledger, tmp_path, [write_file(tmp_path, "deals.csv", DEALS, "1,A B,,New,,,2025-01-06,")])
+    history = write_file(tmp_path, "h.csv", HISTORY, "1,New,2025-02-01", "1,Deal,2025-02-01")
+    for entries in (1, 0):
+        assert import_export(ledger, tmp_path, [history]).entries == entries
+        assert path_of(ledger, "1")[-1] == ("negotiation", "2025-02-01 00:00")
+
+
 def test_a_moved_stage_without_a_date_is_not_guessed(ledger: Ledger, tmp_path: Path) -> None:
     """Nothing says when it moved, so the row is rejected, naming what the ledger has; with a date it goes in."""
     import_export(ledger, tmp_path, [write_file(tmp_path, "a.csv", DEALS, "1,A B,,New,,,2025-01-06,")])

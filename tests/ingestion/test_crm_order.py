@@ -110,6 +110,8 @@ def test_a_history_that_comes_after_its_deal_in_any_order(
     )
     assert report.rejected == 0
     assert path_of(ledger, f"d{number}") == path_of(ledger, f"c{number}")
+    again = import_export(ledger, tmp_path, [tmp_path / "history.csv"], mapping=mapping)
+    assert (again.entries, again.rejected) == (0, 0)
 
 
 def test_the_ledger_is_what_its_log_says(ledger: Ledger) -> None:
