@@ -210,10 +210,12 @@ def mapping_check(
 
 @app.command(epilog="Example: dealbook reference data/reference/performance_benchmarks.csv")
 def reference(
-    files: Annotated[list[Path], typer.Argument(help="CSV, JSON or Parquet files of benchmarks or exchange rates.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV, JSON or Parquet files of benchmarks, exchange rates, targets or costs.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Load reference figures: benchmarks, exchange rates."""
+    """Load reference figures: benchmarks, exchange rates, targets, costs."""
     from ingestion.reference_files import load_reference_files
     from orchestration.refresh_lock import hold_refresh_lock
 

@@ -286,7 +286,7 @@ def _load_demo_references(settings: Settings, console: Console) -> None:
 
     files = sorted((PROJECT_DIR / "data" / "reference").glob("*.csv"))
     if files and not settings.warehouse_path.exists():
-        with progress_of(console, "Loading benchmarks and exchange rates"):
+        with progress_of(console, "Loading reference figures"):
             load_reference_files(files, settings.warehouse_path, settings.rejects_dir)
 
 
