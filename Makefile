@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format screenshots docs bench lock clean
+.PHONY: help setup run test soak lint format screenshots docs bench lock clean
 
 help: ## list these verbs
 	@echo "dealbook: business performance for property agencies"; echo
@@ -36,6 +36,9 @@ run: setup ## set everything up, make a sample, import it, refresh, and serve it
 test: lint ## check the style and types, then run the whole suite (TESTS=path for a part)
 	@$(BIN)/python -m tests.support.install_browser
 	@$(BIN)/python -m pytest $(TESTS)
+
+soak: $(VENV)/.test ## try the guarantees for hours, docs/soak.md (TESTS=path for one, DEALBOOK_SEED=n replays)
+	@DEALBOOK_SOAK=1 $(BIN)/python -m pytest -s -m soak $(TESTS)
 
 lint: $(VENV)/.test ## ruff, mypy (strict), sqlfluff
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .

@@ -1,0 +1,63 @@
+"""Campaigns: one guarantee tried many times over with random input, short in `make test`, long in `make soak`."""
+
+import os
+import random
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+PROGRESS_SECONDS = 2.0
+
+
+def is_soak() -> bool:
+    """Whether campaigns run in their long form (`DEALBOOK_SOAK=1`, which `make soak` sets)."""
+    return os.environ.get("DEALBOOK_SOAK", "") not in ("", "0")
+
+
+def rounds(short: int, long: int) -> int:
+    """Return how often to try: `short` in `make test`, `long` in `make soak`."""
+    return long if is_soak() else short
+
+
+def choose_seed() -> int:
+    """Return the seed to replay (`DEALBOOK_SEED`), or a new one."""
+    given = os.environ.get("DEALBOOK_SEED", "")
+    return int(given) if given else random.SystemRandom().randrange(2**32)
+
+
+@dataclass
+class Campaign:
+    """One test's random numbers, its progress and its figures.
+
+    Campaigns of one seed have different random numbers: the test's name is part of where they begin.
+    """
+
+    name: str
+    seed: int
+    rng: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed * 2**32 + zlib.crc32(self.name.partition("::")[2].encode()))
+        self.say(f"seed {self.seed}; to replay: DEALBOOK_SEED={self.seed} make soak TESTS={self.name!r}")
+
+    def say(self, words: str) -> None:
+        """Print a line: shown as it comes in the long form, and with the failure in the short one."""
+        print(f"[{self.name.rpartition('::')[2]}] {words}", flush=True)  # noqa: T201 - for whoever watches
+
+    def each(self, total: int, what: str = "rounds") -> Iterator[int]:
+        """Count from 0 to `total` - 1, and in the long form say every two seconds how far it has come."""
+        started = spoken = time.monotonic()
+        for number in range(total):
+            yield number
+            now = time.monotonic()
+            if is_soak() and now - spoken > PROGRESS_SECONDS:
+                spoken = now
+                left = (now - started) / (number + 1) * (total - number - 1)
+                line = f"{number + 1:,} of {total:,} {what}, {left:,.0f} s left"
+                self.say(line) if not sys.stdout.isatty() else print(f"\r\x1b[K{line}", end="", flush=True)  # noqa: T201
+        if is_soak():
+            if sys.stdout.isatty():
+                print("\r\x1b[K", end="")  # noqa: T201
+            self.say(f"{total:,} {what} in {time.monotonic() - started:,.1f} s")
