@@ -1,0 +1,100 @@
+"""`dealbook audit`: the tamper-evident log."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dealbook_console import AsJson, err, open_ledger, out, print_json, read_settings
+
+audit_app = typer.Typer(help="The tamper-evident log.", no_args_is_help=True)
+
+
+@audit_app.command("verify", epilog="Example: dealbook audit verify --against /mnt/elsewhere/checkpoints --state")
+def audit_verify(
+    deal: Annotated[str, typer.Option(help="Verify this deal's chain alone, within the whole tree.")] = "",
+    since_last: Annotated[
+        bool, typer.Option("--since-last", help="Only entries since the last checkpoint; quick.")
+    ] = False,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checkpoint, folder of checkpoints or published file kept elsewhere; may be repeated."),
+    ] = None,
+    state: Annotated[bool, typer.Option("--state", help="Compare the ledger's tables with the log, too.")] = False,
+    vkey: Annotated[
+        list[str] | None, typer.Option(help="Public key got by another way; those in `keys` unless given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute every hash, walk every chain, compare with every checkpoint. Exit codes: 0 sound, 1 tampered with,
+    2 cannot decide."""
+    from ledger.log.audit import audit_log
+    from ledger.log.audit_report import render_report, report_document
+    from ledger.log.keys import PublicKey
+    from ledger.log.witnesses import read_outside_witnesses
+    from ledger.store import Ledger
+
+    missing = [str(path) for path in against or [] if not path.exists()]
+    if missing:
+        err.print(f"There is nothing at {', '.join(missing)}.", markup=False)
+        raise typer.Exit(2)
+    settings = read_settings()
+    outside = [witness for path in against or [] for witness in read_outside_witnesses(path)]
+    ledger = Ledger.open(settings=settings)
+    with ledger.read() as session:
+        report = audit_log(
+            session,
+            settings,
+            deal_id=deal or None,
+            since_last=since_last,
+            outside=outside,
+            with_state=state,
+            vkeys=[PublicKey.parse(line) for line in vkey or []],
+        )
+    if against and not outside:
+        report.undecided.append("there is no checkpoint in what --against names")
+    if as_json:
+        print_json(report_document(report))
+    else:
+        out.print(render_report(report), markup=False)
+    raise typer.Exit(report.exit_code)
+
+
+@audit_app.command("checkpoint", epilog="Example: dealbook audit checkpoint > /mnt/elsewhere/checkpoint")
+def audit_checkpoint() -> None:
+    """Sign the log as it stands and print the checkpoint, to be kept where nobody who edits the ledger reaches it."""
+    from ledger.log.checkpoint import make_checkpoint
+
+    sys.stdout.write(make_checkpoint(open_ledger(read_settings())).note)
+
+
+@audit_app.command("key", epilog="Example: dealbook audit key")
+def audit_key() -> None:
+    """Print the public keys of the log, to be handed to whoever verifies it."""
+    from ledger.log.keys import trusted_keys
+
+    settings = read_settings()
+    open_ledger(settings)
+    for key in trusted_keys(settings.keys_dir).values():
+        sys.stdout.write(key.vkey + "\n")
+
+
+@audit_app.command("recover", epilog='Example: dealbook audit recover --accept-loss --reason "disk failed on 3 May"')
+def audit_recover(
+    reason: Annotated[str, typer.Option(help="Why entries are lost; it goes into the log.")],
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Say that what was signed and is missing is lost for good.")
+    ] = False,
+) -> None:
+    """Go on with a ledger that lacks signed entries, for example an old backup; the loss is written into the log."""
+    from ledger.actors import SYSTEM
+    from ledger.log.checkpoint import recover_log
+
+    if not accept_loss:
+        err.print("Signed entries would be given up for good. If no newer copy is left, say --accept-loss.")
+        raise typer.Exit(2)
+    checkpoint = recover_log(open_ledger(read_settings()), SYSTEM, reason)
+    out.print(f"The loss is written into the log, which holds {checkpoint.size:,} entries and is signed again.")
