@@ -210,6 +210,9 @@ class Comparison:
     delta: float | None
     ratio: float | None
     n: int
+    is_internal: bool
+    peers_n: int | None
+    region: str | None
     source: str | None
     effective_date: date | None
 
@@ -224,3 +227,107 @@ class LeaderboardRow:
     deals_closed_won: int
     won_value: Decimal
     conversion_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose rows of a mart: the whole team's, one agent's, or those of each agent."""
+
+    agent: Agent | None = None
+    is_each: bool = False
+
+
+TEAM = Whose()
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """Of the deals that first entered a stage, how many went on within the window; null agent: the whole team.
+
+    `cohort_month` is null where the months are added up. Pending deals are still open within their window.
+    """
+
+    agent_id: str | None
+    agent_name: str | None
+    cohort_month: date | None
+    stage: str
+    stage_order: int
+    entered_n: int
+    reached_n: int
+    pending_n: int
+    conversion_rate: float | None
+    maturity: float | None
+    window_days: int | None
+    rules: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CycleTime:
+    """Days from the first stage event to the win; null asset and deal type: all deals, null agent: the whole team."""
+
+    agent_id: str | None
+    agent_name: str | None
+    asset_type: str | None
+    deal_type: str | None
+    won_n: int
+    open_n: int
+    avg_cycle_days: float | None
+    median_cycle_days: float | None
+    km_median_cycle_days: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationScore:
+    """Confidence 30 days before the close beside what came of it; scores are null under 20 deals, bin null: all."""
+
+    scope: str
+    agent_id: str | None
+    agent_name: str | None
+    stage: str | None
+    confidence_bin: float | None
+    n: int
+    won_n: int | None
+    mean_confidence: float | None
+    won_share: float | None
+    brier_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutStep:
+    """Days that commissions take for a step of their payout; null agent: the whole team."""
+
+    agent_id: str | None
+    agent_name: str | None
+    step: str
+    step_order: int
+    n: int
+    out_of_order_n: int
+    avg_days: float | None
+    median_days: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadSource:
+    """What a lead source (null: not stated) brings and costs; the scopes agent and team are totals of all sources."""
+
+    scope: str
+    agent_id: str | None
+    agent_name: str | None
+    lead_source: str | None
+    reporting_currency: str
+    deals_open: int
+    deals_closed_won: int
+    deals_closed_lost: int
+    deals_cancelled: int
+    won_value: Decimal
+    won_unconverted_count: int
+    open_days: int
+    confirmed_commission_amount: Decimal
+    commission_unconverted_count: int
+    commission_yield: float | None
+    revenue_per_won_deal: Decimal | None
+    revenue_per_open_day: Decimal | None
+    cost_n: int
+    cost_unconverted_count: int
+    cost_amount: Decimal | None
+    roi: float | None

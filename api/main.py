@@ -13,7 +13,19 @@ from api.dependencies import Service
 from api.idempotency import AnsweredBefore
 from api.published import PublishedMarts
 from api.rate_limits import RateLimits
-from api.routes import attachments, audit, commissions, deals, jobs, operations, pages, people, performance, sign_in
+from api.routes import (
+    analyses,
+    attachments,
+    audit,
+    commissions,
+    deals,
+    jobs,
+    operations,
+    pages,
+    people,
+    performance,
+    sign_in,
+)
 from api.security import Guard, Meters
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -65,6 +77,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         audit.router,
         commissions.router,
         performance.router,
+        analyses.router,
         people.router,
         sign_in.router,
         jobs.router,

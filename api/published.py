@@ -11,10 +11,11 @@ The questions themselves stand in `api/summaries.py`.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import duckdb
 
@@ -64,6 +65,35 @@ class PublishedMart:
     mart: str
     row_count: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which rows of a list: `limit` of them after the first `offset`; all of them unless said otherwise."""
+
+    offset: int = 0
+    limit: int | None = None
+
+    @property
+    def sql(self) -> str:
+        """The end of a query that reads these rows alone."""
+        return f" LIMIT {self.limit:d} OFFSET {self.offset:d}" if self.limit is not None else ""
+
+
+EVERYTHING = Span()
+
+
+def columns_of(row_type: type[Any], prefix: str = "") -> str:
+    """Return the SELECT list that reads the fields of the dataclass `row_type` from columns of the same names."""
+    return ", ".join(f"{prefix}{column.name}{cast_to(column.type)} AS {column.name}" for column in fields(row_type))
+
+
+def cast_to(field_type: Any) -> str:
+    """Return the cast that makes a mart's column what the field holds: amounts in cents, rates as doubles."""
+    # A mart divides in double precision; an amount is shown in cents all the same.
+    if float in (field_type, *get_args(field_type)):
+        return "::DOUBLE"
+    return "::DECIMAL(38,2)" if Decimal in (field_type, *get_args(field_type)) else ""
 
 
 class Marts:

@@ -9,7 +9,6 @@ can be subtracted.
 from dataclasses import fields
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, get_args
 
 from api.figures import (
     Agent,
@@ -24,27 +23,17 @@ from api.figures import (
     WindowCurrencyFigures,
     WindowFigures,
 )
-from api.published import Marts
+from api.published import EVERYTHING, Marts, Span, cast_to, columns_of
 
 ZERO = Decimal("0.00")
 CENT = Decimal("0.01")
 
 
-def _columns(row_type: type[Any]) -> str:
-    return ", ".join(f"{field.name}{_cast_to(field.type)} AS {field.name}" for field in fields(row_type))
-
-
-def _cast_to(field_type: Any) -> str:
-    # A mart divides in double precision; an amount is shown in cents all the same. Single figures keep their scale.
-    if float in (field_type, *get_args(field_type)):
-        return "::DOUBLE"
-    return "::DECIMAL(38,2)" if Decimal in (field_type, *get_args(field_type)) else ""
-
-
-_SNAPSHOT_COLUMNS = _columns(Snapshot)
-_CURRENCY_COLUMNS = _columns(CurrencyFigures)
+_SNAPSHOT_COLUMNS = columns_of(Snapshot)
+_CURRENCY_COLUMNS = columns_of(CurrencyFigures)
+# Published figures keep the scale in which they were stated.
 _BENCHMARK_COLUMNS = ", ".join(field.name for field in fields(Benchmark))
-_COMPARISON_COLUMNS = _columns(Comparison)
+_COMPARISON_COLUMNS = columns_of(Comparison)
 
 
 def list_agents(marts: Marts) -> list[Agent]:
@@ -181,7 +170,13 @@ def list_pipeline(marts: Marts, day: date, agent_id: str | None = None) -> list[
 
 
 def list_benchmarks(
-    marts: Marts, *, asset_type: str | None, deal_type: str | None, cohort: str | None, metric_key: str | None
+    marts: Marts,
+    *,
+    asset_type: str | None = None,
+    deal_type: str | None = None,
+    cohort: str | None = None,
+    metric_key: str | None = None,
+    span: Span = EVERYTHING,
 ) -> list[Benchmark]:
     """Return the benchmark rows that fit; a row for all asset or deal types fits any of them."""
     return marts.rows_as(
@@ -190,7 +185,8 @@ def list_benchmarks(
         " WHERE (? IS NULL OR asset_type IS NULL OR asset_type = ?)"
         " AND (? IS NULL OR deal_type IS NULL OR deal_type = ?)"
         " AND (? IS NULL OR cohort = ?) AND (? IS NULL OR metric_key = ?)"
-        " ORDER BY metric_key, asset_type NULLS FIRST, deal_type NULLS FIRST, cohort, effective_date DESC, source",
+        " ORDER BY metric_key, asset_type NULLS FIRST, deal_type NULLS FIRST, cohort, effective_date DESC, source,"
+        f" region NULLS FIRST{span.sql}",
         [asset_type, asset_type, deal_type, deal_type, cohort, cohort, metric_key, metric_key],
     )
 
@@ -203,6 +199,7 @@ def list_comparison(
     deal_type: str | None = None,
     cohort: str | None = None,
     metric_key: str | None = None,
+    span: Span = EVERYTHING,
 ) -> list[Comparison]:
     """Return the agent's figures beside their benchmarks; filters are exact."""
     return marts.rows_as(
@@ -210,28 +207,30 @@ def list_comparison(
         f"SELECT {_COMPARISON_COLUMNS} FROM benchmark_comparison"  # noqa: S608 - our own names
         " WHERE agent_id = ? AND (? IS NULL OR asset_type = ?) AND (? IS NULL OR deal_type = ?)"
         " AND (? IS NULL OR cohort = ?) AND (? IS NULL OR metric_key = ?)"
-        " ORDER BY metric_key, asset_type NULLS FIRST, deal_type NULLS FIRST, cohort",
+        f" ORDER BY metric_key, asset_type NULLS FIRST, deal_type NULLS FIRST, cohort, is_internal{span.sql}",
         [agent_id, asset_type, asset_type, deal_type, deal_type, cohort, cohort, metric_key, metric_key],
     )
 
 
-def list_leaders(marts: Marts, day: date, *, by_value: bool) -> list[LeaderboardRow]:
-    """Return the agents by won deals, or by won value, up to that day; best first."""
+def list_leaders(
+    marts: Marts, day: date, *, by_value: bool, agent_id: str | None = None, span: Span = EVERYTHING
+) -> list[LeaderboardRow]:
+    """Return the agents by won deals, or by won value, up to that day, best first; or one agent with its true rank."""
     # Where the one is equal, as before any exchange rate is known, the other decides.
     measures = "won_value DESC, deals_closed_won DESC" if by_value else "deals_closed_won DESC, won_value DESC"
     return marts.rows_as(
         LeaderboardRow,
         f"SELECT rank() OVER (ORDER BY {measures}) AS rank, agent_id, agent_name, deals_closed_won, won_value,"  # noqa: S608 - one of two names
         " conversion_rate::DOUBLE AS conversion_rate FROM agent_performance_snapshots WHERE snapshot_date = ?"
-        " ORDER BY rank, agent_name, agent_id",
-        [day],
+        f" QUALIFY ? IS NULL OR agent_id = ? ORDER BY rank, agent_name, agent_id{span.sql}",
+        [day, agent_id, agent_id],
     )
 
 
 def _measure_currencies(marts: Marts, agent_id: str, window: Window) -> list[WindowCurrencyFigures]:
     before = window.first - timedelta(days=1) if window.first else None
     differences = ", ".join(
-        f"ends.{field.name} - coalesce(starts.{field.name}, 0){_cast_to(field.type)} AS {field.name}"
+        f"ends.{field.name} - coalesce(starts.{field.name}, 0){cast_to(field.type)} AS {field.name}"
         for field in fields(WindowCurrencyFigures)
         if field.name != "currency"
     )

@@ -10,6 +10,7 @@ from api import summaries
 from api.dependencies import MartsDep, Reading, ReadingActor, Service, ServiceDep, read_clock, refuse_unknown_parameters
 from api.documentation import EVERYWHERE, PUBLISHED
 from api.figures import Agent, Period, Window
+from api.paging import Cursor, Limit, begin_page, end_page
 from api.problems import FieldError, Problem
 from api.published import Marts
 from api.schemas import performance as shapes
@@ -31,8 +32,11 @@ aliases = APIRouter(
 AgentId = Annotated[
     str | None, Query(description="Whose numbers; an agent may leave it out for their own.", max_length=64)
 ]
+MetricKey = Annotated[
+    str | None,
+    Query(max_length=100, description="One metric alone.", openapi_examples={"rate": {"value": "conversion_rate"}}),
+]
 AsOf = Annotated[date | None, Query(description="The day asked about; the newest published one unless given.")]
-Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 @aliases.get("/performance/summary", responses=PUBLISHED, summary="An agent's summary (second address)")
@@ -64,7 +68,7 @@ def read_summary(
         in_window=shapes.WindowFiguresAnswer.of(summary.in_window),
         previous_window=shapes.WindowFiguresAnswer.of(summary.previous_window) if summary.previous_window else None,
         by_currency=[shapes.CurrencyFiguresAnswer.model_validate(row) for row in summary.by_currency],
-        freshness=_describe_freshness(marts, service),
+        freshness=describe_freshness(marts, service),
     )
 
 
@@ -89,7 +93,7 @@ def list_snapshots(
         agent=shapes.AgentName.model_validate(agent),
         items=[shapes.SnapshotAnswer.model_validate(row) for row in rows[:limit]],
         next_cursor=rows[limit - 1].snapshot_date.isoformat() if more else None,
-        freshness=_describe_freshness(marts, service),
+        freshness=describe_freshness(marts, service),
     )
 
 
@@ -103,16 +107,21 @@ def list_benchmarks(
     asset_type: AssetType | None = None,
     deal_type: DealType | None = None,
     cohort: Cohort | None = None,
-    metric_key: Annotated[str | None, Query(max_length=100)] = None,
-) -> shapes.BenchmarkList:
+    metric_key: MetricKey = None,
+    cursor: Cursor = None,
+    limit: Limit = 200,
+) -> shapes.BenchmarkPage:
     """The rows that fit; a row for all asset or deal types (null) fits any of them."""
     access.authorize(session, actor, access.Action.READ_SUMMARY, actor.id)
+    span = begin_page(marts, cursor, limit)
     rows = summaries.list_benchmarks(
-        marts, asset_type=asset_type, deal_type=deal_type, cohort=cohort, metric_key=metric_key
+        marts, asset_type=asset_type, deal_type=deal_type, cohort=cohort, metric_key=metric_key, span=span
     )
-    return shapes.BenchmarkList(
-        items=[shapes.BenchmarkAnswer.model_validate(row) for row in rows],
-        freshness=_describe_freshness(marts, service),
+    page, following = end_page(marts, rows, span)
+    return shapes.BenchmarkPage(
+        items=[shapes.BenchmarkAnswer.model_validate(row) for row in page],
+        next_cursor=following,
+        freshness=describe_freshness(marts, service),
     )
 
 
@@ -125,17 +134,28 @@ def list_comparison(
     asset_type: AssetType | None = None,
     deal_type: DealType | None = None,
     cohort: Cohort | None = None,
-    metric_key: Annotated[str | None, Query(max_length=100)] = None,
-) -> shapes.ComparisonList:
+    metric_key: MetricKey = None,
+    cursor: Cursor = None,
+    limit: Limit = 200,
+) -> shapes.ComparisonPage:
     """Each of the agent's figures beside the benchmark in force on the published day."""
     agent = find_visible_agent(marts, actor, agent_id)
+    span = begin_page(marts, cursor, limit)
     rows = summaries.list_comparison(
-        marts, agent.agent_id, asset_type=asset_type, deal_type=deal_type, cohort=cohort, metric_key=metric_key
+        marts,
+        agent.agent_id,
+        asset_type=asset_type,
+        deal_type=deal_type,
+        cohort=cohort,
+        metric_key=metric_key,
+        span=span,
     )
-    return shapes.ComparisonList(
+    page, following = end_page(marts, rows, span)
+    return shapes.ComparisonPage(
         agent=shapes.AgentName.model_validate(agent),
-        items=[shapes.ComparisonAnswer.model_validate(row) for row in rows],
-        freshness=_describe_freshness(marts, service),
+        items=[shapes.ComparisonAnswer.model_validate(row) for row in page],
+        next_cursor=following,
+        freshness=describe_freshness(marts, service),
     )
 
 
@@ -146,17 +166,21 @@ def list_leaders(
     service: ServiceDep,
     by: Annotated[Literal["won_count", "won_value"], Query(description="What the rank follows.")] = "won_value",
     as_of: AsOf = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
-) -> shapes.Leaderboard:
+) -> shapes.LeaderboardPage:
     """Ranks by everything won up to the day; an agent who may see only their own numbers gets their own row."""
     window = resolve_window(marts, period=None, first=None, last=None, as_of=as_of)
-    rows = summaries.list_leaders(marts, window.last, by_value=by == "won_value")
-    visible = [row for row in rows if _may_see(actor, row.agent_id)]
-    return shapes.Leaderboard(
+    span = begin_page(marts, cursor, limit)
+    only = None if may_see(actor, None) else actor.id
+    rows = summaries.list_leaders(marts, window.last, by_value=by == "won_value", agent_id=only, span=span)
+    page, following = end_page(marts, rows, span)
+    return shapes.LeaderboardPage(
         day=window.last,
         reporting_currency=marts.publication.reporting_currency,
-        items=[shapes.LeaderboardRowAnswer.model_validate(row) for row in visible[:limit]],
-        freshness=_describe_freshness(marts, service),
+        items=[shapes.LeaderboardRowAnswer.model_validate(row) for row in page],
+        next_cursor=following,
+        freshness=describe_freshness(marts, service),
     )
 
 
@@ -185,7 +209,7 @@ def find_visible_agent(marts: Marts, actor: Actor, agent_id: str | None) -> Agen
                 errors=[FieldError(location="query.agent_id", message="Field required")],
             )
         agent_id = actor.id
-    agent = summaries.find_agent(marts, agent_id) if _may_see(actor, agent_id) else None
+    agent = summaries.find_agent(marts, agent_id) if may_see(actor, agent_id) else None
     if agent is None:
         raise Problem(
             "agent-not-published",
@@ -202,27 +226,30 @@ def resolve_window(
     newest = marts.publication.as_of_date
     if first or last:
         if period or as_of:
-            raise _misplaced("from", "Give either from and to, or period and as_of.")
+            raise refuse_parameter("from", "Give either from and to, or period and as_of.")
         last = last or newest
         if first and first > last:
-            raise _misplaced("from", "The first day lies after the last.")
+            raise refuse_parameter("from", "The first day lies after the last.")
     else:
         last = as_of or newest
         first = (period or Period.AS_OF).first_day(last)
         period = period or Period.AS_OF
     if last > newest:
-        raise _misplaced("to" if not as_of else "as_of", f"The newest published day is {newest}.")
+        raise refuse_parameter("to" if not as_of else "as_of", f"The newest published day is {newest}.")
     return Window(last=last, first=first, period=period)
 
 
-def _may_see(actor: Actor, agent_id: str) -> bool:
+def may_see(actor: Actor, agent_id: str | None) -> bool:
+    """Whether the actor may see the agent's numbers, or with None the whole team's."""
     return access.is_permitted(actor, access.Action.READ_SUMMARY, agent_id)
 
 
-def _misplaced(parameter: str, message: str) -> Problem:
+def refuse_parameter(parameter: str, message: str) -> Problem:
+    """Return the problem of a query parameter that makes no sense beside the others."""
     errors = [FieldError(location=f"query.{parameter}", message=message)]
     return Problem("request-invalid", "Correct what `errors` lists and send it again.", errors=errors)
 
 
-def _describe_freshness(marts: Marts, service: Service) -> shapes.Freshness:
+def describe_freshness(marts: Marts, service: Service) -> shapes.Freshness:
+    """Return of what, and of when, the answer's numbers are."""
     return shapes.Freshness.of(marts.publication, read_clock(), service.stale_after)

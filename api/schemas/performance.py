@@ -65,6 +65,7 @@ class SnapshotAnswer(Answer):
     unconverted_count: int
     won_value: MoneySum
     lost_value: MoneySum
+    won_value_n: int
     closed_unconverted_count: int
     conversion_numerator: int
     conversion_denominator: int
@@ -72,6 +73,7 @@ class SnapshotAnswer(Answer):
     conversion_value_numerator: MoneySum
     conversion_value_denominator: MoneySum
     conversion_rate_value: float | None
+    cycle_days_sum: float
     cycle_n: int
     avg_cycle_days: float | None
     median_cycle_days: float | None
@@ -80,6 +82,10 @@ class SnapshotAnswer(Answer):
     confirmed_commission_amount: MoneySum
     disputed_commission_amount: MoneySum
     commission_unconverted_count: int
+    open_days: int
+    commission_yield: float | None
+    revenue_per_won_deal: MoneySum | None
+    revenue_per_open_day: MoneySum | None
 
 
 class RoiAnswer(Answer):
@@ -185,11 +191,11 @@ class BenchmarkAnswer(Answer):
     note: str | None
 
 
-class BenchmarkList(Answer):
+class BenchmarkPage(Answer):
     """Benchmark rows that fit the filters."""
 
     items: list[BenchmarkAnswer]
-    next_cursor: None = None
+    next_cursor: str | None
     freshness: Freshness
 
 
@@ -205,16 +211,19 @@ class ComparisonAnswer(Answer):
     delta: float | None
     ratio: float | None
     n: int
+    is_internal: bool = Field(description="Computed from the agency's other agents instead of published.")
+    peers_n: int | None = Field(description="Other agents behind an internal benchmark.")
+    region: str | None
     source: str | None
     effective_date: date | None
 
 
-class ComparisonList(Answer):
+class ComparisonPage(Answer):
     """An agent against the benchmarks."""
 
     agent: AgentName
     items: list[ComparisonAnswer]
-    next_cursor: None = None
+    next_cursor: str | None
     freshness: Freshness
 
 
@@ -229,13 +238,13 @@ class LeaderboardRowAnswer(Answer):
     conversion_rate: float | None
 
 
-class Leaderboard(Answer):
+class LeaderboardPage(Answer):
     """Agents by what they won up to a day."""
 
     day: date
     reporting_currency: Currency
     items: list[LeaderboardRowAnswer]
-    next_cursor: None = None
+    next_cursor: str | None
     freshness: Freshness
 
 

@@ -1,0 +1,182 @@
+"""Lists of marts beyond the summary: funnel, cycle times, calibration, payout velocity, lead sources."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+
+from api import analyses
+from api.analyses import CalibrationScope
+from api.dependencies import MartsDep, ReadingActor, ServiceDep, refuse_unknown_parameters
+from api.documentation import EVERYWHERE, PUBLISHED
+from api.figures import Whose
+from api.paging import Cursor, Limit, begin_page, end_page
+from api.routes.performance import describe_freshness, find_visible_agent, may_see, refuse_parameter
+from api.schemas import analyses as shapes
+from ledger.vocabulary import AssetType, DealType
+
+router = APIRouter(
+    prefix="/api/v1/performance",
+    tags=["performance"],
+    dependencies=[Depends(refuse_unknown_parameters)],
+    responses=EVERYWHERE,
+)
+
+AgentId = Annotated[
+    str | None,
+    Query(description="Whose numbers; without it the whole team's, or for an agent their own.", max_length=64),
+]
+Per = Annotated[
+    Literal["team", "agent"], Query(description="`agent`: rows of each agent instead of the team's, without agent_id.")
+]
+
+
+def resolve_whose(
+    marts: MartsDep,
+    actor: ReadingActor,
+    agent_id: AgentId = None,
+    per: Per = "team",
+) -> Whose:
+    """Return whose rows are asked for; who may see only their own numbers gets those, whatever they leave out."""
+    if agent_id is not None and per == "agent":
+        raise refuse_parameter("per", "Give either agent_id or per=agent.")
+    if agent_id is None and may_see(actor, None):
+        return Whose(is_each=per == "agent")
+    return Whose(find_visible_agent(marts, actor, agent_id))
+
+
+WhoseDep = Annotated[Whose, Depends(resolve_whose, scope="function")]
+
+
+@router.get("/funnel", responses=PUBLISHED, summary="From stage to stage")
+def list_funnel(
+    marts: MartsDep,
+    whose: WhoseDep,
+    service: ServiceDep,
+    asset_type: AssetType | None = None,
+    deal_type: DealType | None = None,
+    first: Annotated[
+        date | None, Query(alias="from", description="Deals that entered a stage from the month of this day on.")
+    ] = None,
+    last: Annotated[
+        date | None, Query(alias="to", description="Deals that entered a stage up to the month of this day.")
+    ] = None,
+    by: Annotated[
+        Literal["stage", "month"], Query(description="`month`: a row for each stage and month of entry.")
+    ] = "stage",
+    cursor: Cursor = None,
+    limit: Limit = 200,
+) -> shapes.FunnelPage:
+    """Of the distinct deals that first entered a stage, how many reached any later one (but closed_lost) in the window.
+
+    A skipped stage counts as reached, a second entry does not count again, and deals that are still open within their
+    window stand apart as pending. Months of entry are whole.
+    """
+    if first and last and first > last:
+        raise refuse_parameter("from", "The first day lies after the last.")
+    span = begin_page(marts, cursor, limit)
+    rows = analyses.list_funnel(
+        marts,
+        whose,
+        asset_type=asset_type,
+        deal_type=deal_type,
+        first=first,
+        last=last,
+        by_month=by == "month",
+        span=span,
+    )
+    page, following = end_page(marts, rows, span)
+    return shapes.FunnelPage(
+        items=[shapes.FunnelStepAnswer.model_validate(row) for row in page],
+        next_cursor=following,
+        freshness=describe_freshness(marts, service),
+    )
+
+
+@router.get("/cycle-times", responses=PUBLISHED, summary="How long it takes to win")
+def list_cycle_times(
+    marts: MartsDep,
+    whose: WhoseDep,
+    service: ServiceDep,
+    asset_type: AssetType | None = None,
+    deal_type: DealType | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 200,
+) -> shapes.CycleTimePage:
+    """Days from the first stage event to the win, up to the published day: mean and median of won deals, and the
+    Kaplan-Meier median, which counts open deals at their age."""
+    span = begin_page(marts, cursor, limit)
+    rows = analyses.list_cycle_times(marts, whose, asset_type=asset_type, deal_type=deal_type, span=span)
+    page, following = end_page(marts, rows, span)
+    return shapes.CycleTimePage(
+        items=[shapes.CycleTimeAnswer.model_validate(row) for row in page],
+        next_cursor=following,
+        freshness=describe_freshness(marts, service),
+    )
+
+
+@router.get("/calibration", responses=PUBLISHED, summary="Whose confidence can be believed")
+def list_calibration(
+    marts: MartsDep,
+    whose: WhoseDep,
+    service: ServiceDep,
+    scope: CalibrationScope | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 200,
+) -> shapes.CalibrationPage:
+    """Confidence as it stood 30 days before the close against what came of it: Brier score and reliability by bin.
+
+    The team's rows have the scopes team, stage and stage_default (what the defaults of the stages assumed); an agent's
+    have the scope agent. Scores are null where fewer than 20 deals stand behind them.
+    """
+    span = begin_page(marts, cursor, limit)
+    page, following = end_page(marts, analyses.list_calibration(marts, whose, scope=scope, span=span), span)
+    return shapes.CalibrationPage(
+        items=[shapes.CalibrationScoreAnswer.model_validate(row) for row in page],
+        next_cursor=following,
+        freshness=describe_freshness(marts, service),
+    )
+
+
+@router.get("/velocity", responses=PUBLISHED, summary="How long commissions take to be paid")
+def list_velocity(
+    marts: MartsDep,
+    whose: WhoseDep,
+    service: ServiceDep,
+    cursor: Cursor = None,
+    limit: Limit = 200,
+) -> shapes.PayoutVelocityPage:
+    """Days from introduced to confirmed, confirmed to invoiced, invoiced to paid; mean, median and how many.
+
+    Sales velocity, money per day, stands in the summary and in the daily series.
+    """
+    span = begin_page(marts, cursor, limit)
+    page, following = end_page(marts, analyses.list_payout_velocity(marts, whose, span=span), span)
+    return shapes.PayoutVelocityPage(
+        items=[shapes.PayoutStepAnswer.model_validate(row) for row in page],
+        next_cursor=following,
+        freshness=describe_freshness(marts, service),
+    )
+
+
+@router.get("/lead-sources", responses=PUBLISHED, summary="What lead sources bring and cost")
+def list_lead_sources(
+    marts: MartsDep,
+    whose: WhoseDep,
+    service: ServiceDep,
+    lead_source: Annotated[
+        str | None, Query(max_length=200, description="One source alone, in the words of the import.")
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = 200,
+) -> shapes.LeadSourcePage:
+    """Commission yield, revenue per won deal and per open day, and ROI where a cost is known; first the total."""
+    span = begin_page(marts, cursor, limit)
+    page, following = end_page(
+        marts, analyses.list_lead_sources(marts, whose, lead_source=lead_source, span=span), span
+    )
+    return shapes.LeadSourcePage(
+        items=[shapes.LeadSourceAnswer.model_validate(row) for row in page],
+        next_cursor=following,
+        freshness=describe_freshness(marts, service),
+    )
