@@ -102,11 +102,12 @@ def import_(
 @app.command(epilog="Example: dealbook reference data/reference/performance_benchmarks.csv")
 def reference(
     files: Annotated[
-        list[Path], typer.Argument(help="CSV, JSON or Parquet files of benchmarks, exchange rates, targets or costs.")
+        list[Path],
+        typer.Argument(help="CSV, JSON or Parquet files of benchmarks, exchange rates, targets, costs or an ROI feed."),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Load reference figures: benchmarks, exchange rates, targets, costs."""
+    """Load reference figures: benchmarks, exchange rates, targets, costs, an ROI feed."""
     from ingestion.reference_files import load_reference_files
     from orchestration.refresh_lock import hold_refresh_lock
 

@@ -328,6 +328,7 @@ class LeadSource:
     revenue_per_won_deal: Decimal | None
     revenue_per_open_day: Decimal | None
     cost_n: int
+    cost_from_feed_n: int
     cost_unconverted_count: int
     cost_amount: Decimal | None
     roi: float | None

@@ -269,6 +269,27 @@ class AgentCosts(RawTable):
     loaded_at: Instant
 
 
+class RoiMetrics(RawTable):
+    """One row per accepted cost of an older system's ROI feed; unique by agent, month, lead source, currency and
+    effective date.
+
+    A null agent means the whole agency. What it earned is not taken from the feed: the log knows that better.
+    """
+
+    reference_id: str = pa.Field(unique=True)
+    agent_email: str = pa.Field(nullable=True, str_matches=EMAIL)
+    month: str = pa.Field(str_matches=MONTH)
+    lead_source: str
+    cost_amount: Money = pa.Field(ge=0)
+    currency: str = pa.Field(str_matches=CURRENCY)
+    effective_date: pl.Date
+    source: str
+    file_name: str
+    file_sha256: str
+    line: int = pa.Field(ge=1)
+    loaded_at: Instant
+
+
 LOG_TABLES: dict[str, type[LogFacts]] = {
     "deal_events": DealEvents,
     "stage_events": StageEvents,
@@ -282,6 +303,7 @@ REFERENCE_TABLES: dict[str, type[RawTable]] = {
     "fx_rates": FxRates,
     "targets": Targets,
     "agent_costs": AgentCosts,
+    "roi_metrics": RoiMetrics,
 }
 
 

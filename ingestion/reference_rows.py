@@ -20,6 +20,7 @@ from ingestion.contracts import (
     FxRates,
     PerformanceBenchmarks,
     RawTable,
+    RoiMetrics,
     Targets,
     polars_schema,
 )
@@ -34,6 +35,8 @@ COLUMN_SYNONYMS = {
     "url": "source_url",
     "agent": "agent_email",
     "email": "agent_email",
+    "cost": "cost_amount",
+    "spend": "cost_amount",
 }
 PERIODS = {
     "quarter": (QUARTER, "is no quarter of the form YYYY-Qn"),
@@ -87,6 +90,14 @@ KINDS = (
         frozenset({"agent_email", "month", "amount", "currency"}),
         ("agent_email", "month", "lead_source", "currency", "effective_date"),
         "amount",
+        "month",
+    ),
+    Kind(
+        "roi_metrics",
+        RoiMetrics,
+        frozenset({"lead_source", "month", "cost_amount", "currency"}),
+        ("agent_email", "month", "lead_source", "currency", "effective_date"),
+        "cost_amount",
         "month",
     ),
 )

@@ -82,7 +82,7 @@ def _create_raw(connection: duckdb.DuckDBPyConnection) -> None:
     # The oldest table and the youngest: a warehouse of an earlier version gets what has been added since.
     found = connection.execute(
         "SELECT count(*) FROM duckdb_tables() "
-        "WHERE schema_name = 'raw' AND table_name IN ('deal_events', 'agent_costs')"
+        "WHERE schema_name = 'raw' AND table_name IN ('deal_events', 'roi_metrics')"
     ).fetchall()
     if found[0][0] == 2:
         return

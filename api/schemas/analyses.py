@@ -129,6 +129,7 @@ class LeadSourceAnswer(Answer):
     revenue_per_won_deal: MoneySum | None
     revenue_per_open_day: MoneySum | None
     cost_n: int
+    cost_from_feed_n: int = Field(description="Costs that an older system's ROI feed states.")
     cost_unconverted_count: int
     cost_amount: MoneySum | None = Field(description="Null where no cost is known or one could not be converted.")
     roi: float | None = Field(description="(Confirmed commission - cost) / cost.", examples=[1.4])

@@ -4,6 +4,8 @@ with named as (
     select agent_email from {{ ref('stg_reference__targets') }}
     union distinct
     select agent_email from {{ ref('stg_reference__agent_costs') }}
+    union distinct
+    select agent_email from {{ ref('stg_reference__roi_metrics') }}
 )
 
 select named.agent_email

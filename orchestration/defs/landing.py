@@ -29,6 +29,7 @@ RAW_REFERENCE_TABLES = {
     "fx_rates": "Dated exchange rates, as loaded from files.",
     "targets": "Targets of value won by agent and quarter, as loaded from files.",
     "agent_costs": "Costs of agents by month and lead source, as loaded from files.",
+    "roi_metrics": "Costs of lead sources by month from an older system's ROI feed, as loaded from files.",
 }
 
 

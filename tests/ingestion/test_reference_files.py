@@ -89,7 +89,7 @@ def test_the_compiled_benchmarks_are_accounted_for_row_by_row(warehouse: Path) -
 def test_the_figures_shipped_for_the_demonstration_load_without_a_fault(warehouse: Path) -> None:
     """And say of themselves that they are made up."""
     report = _load(warehouse, *sorted((PROJECT_DIR / "data/reference").glob("*.csv")))
-    kinds = {"performance_benchmarks", "fx_rates", "targets", "agent_costs"}
+    kinds = {"performance_benchmarks", "fx_rates", "targets", "agent_costs", "roi_metrics"}
     assert {file.kind for file in report.files} == kinds
     assert all(file.accepted == file.rows > 0 for file in report.files)
     for table in sorted(kinds):

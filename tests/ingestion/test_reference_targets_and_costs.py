@@ -1,10 +1,12 @@
 """Targets and costs of agents from files: told apart by columns, dated by their period unless they say otherwise."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from ingestion.reference_files import FileReport, load_reference_files
@@ -13,6 +15,7 @@ from ledger.settings import PROJECT_DIR
 
 TARGETS = "agent,quarter,amount,currency,effective_date,source\n"
 COSTS = "agent_email,month,lead_source,amount,currency,effective_date,source\n"
+FEED = "agent,month,lead_source,spend,currency,effective_date,source\n"
 
 
 @pytest.fixture
@@ -67,6 +70,54 @@ def test_a_cost_is_of_an_agent_and_may_name_its_lead_source(warehouse: Path) -> 
     ]
 
 
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_an_roi_feed_tells_costs_of_lead_sources_with_where_each_came_from(warehouse: Path, form: str) -> None:
+    """The same figures from each format, of an agent or of the whole agency, dated by their month, with provenance."""
+    frame = pl.DataFrame(
+        {
+            "agent": ["Ann@agency.example", "all", None],
+            "Month": ["2024-02", "2024-02", "2024-03"],
+            "lead_source": ["Portal", "Portal", "Roadshow"],
+            "spend": ["500.50", "9000", "1"],
+            "currency": ["sgd", "SGD", "USD"],
+            "roi": ["1.2", "0.4", None],
+            "source": ["old system"] * 3,
+        }
+    )
+    path = warehouse.parent / f"feed.{form}"
+    {"csv": frame.write_csv, "json": frame.write_json, "parquet": frame.write_parquet}[form](path)
+    before = datetime.now(UTC)
+    (report,) = load_reference_files([path], warehouse, warehouse.parent / "rejects").files
+    assert (report.kind, report.accepted, report.rejected) == ("roi_metrics", 3, 0)
+    assert report.ignored_columns == ["roi"]  # what it earned, the log knows
+    columns = "agent_email, month, lead_source, cost_amount, currency, effective_date"
+    assert _ask(warehouse, f"SELECT {columns} FROM raw.roi_metrics ORDER BY line") == [
+        ("ann@agency.example", "2024-02", "Portal", Decimal("500.50"), "SGD", date(2024, 2, 1)),
+        (None, "2024-02", "Portal", Decimal(9000), "SGD", date(2024, 2, 1)),
+        (None, "2024-03", "Roadshow", Decimal(1), "USD", date(2024, 3, 1)),
+    ]
+    provenance = "source, file_name, file_sha256, loaded_at"
+    [(source, name, digest, loaded_at)] = _ask(warehouse, f"SELECT DISTINCT {provenance} FROM raw.roi_metrics")
+    assert (source, name) == ("old system", path.name)
+    assert digest == sha256(path.read_bytes()).hexdigest()
+    assert isinstance(loaded_at, datetime)
+    assert before <= loaded_at <= datetime.now(UTC)
+
+
+def test_two_costs_of_a_feed_for_one_source_and_month_are_an_error_that_names_both(warehouse: Path) -> None:
+    """Neither is taken; a correction comes with a later day and stands beside the first."""
+    rows = "all,2024-01,Portal,100,SGD,,S\n,2024-01,Portal,200,SGD,2024-01-01,S\nall,2024-01,Website,5,SGD,,S\n"
+    report = _load(warehouse, FEED, rows)
+    assert (report.accepted, report.rejected) == (1, 2)
+    assert [reject.reason.split(" for ")[0] for reject in report.rejects] == [
+        "contradicts 200.00 on line 3",
+        "contradicts 100.00 on line 2",
+    ]
+    assert _load(warehouse, FEED, "all,2024-01,Website,7,SGD,2024-02-01,S\n", "corrected.csv").accepted == 1
+    amounts = _ask(warehouse, "SELECT cost_amount FROM raw.roi_metrics ORDER BY effective_date")
+    assert amounts == [(Decimal(5),), (Decimal(7),)]
+
+
 @pytest.mark.parametrize(
     ("header", "row", "column", "reason"),
     [
@@ -82,12 +133,17 @@ def test_a_cost_is_of_an_agent_and_may_name_its_lead_source(warehouse: Path) -> 
         (COSTS, "a@b.c,2024-13,,1,SGD,,S", "month", "is no month of the form YYYY-MM"),
         (COSTS, "all,2024-01,,1,SGD,,S", "agent_email", "is missing"),
         (COSTS, "a@b.c,2024-01,,NaN,SGD,,S", "amount", "is no number"),
+        (FEED, "a@b.c,2024-01,,1,SGD,,S", "lead_source", "is missing"),
+        (FEED, "a@b.c,2024-01,Portal,,SGD,,S", "cost_amount", "is missing"),
+        (FEED, "a@b.c,2024-01,Portal,-1,SGD,,S", "cost_amount", "is less than 0"),
+        (FEED, "Portal Ltd,2024-01,Portal,1,SGD,,S", "agent_email", "is not of the form"),
+        (FEED, "a@b.c,2024-Q1,Portal,1,SGD,,S", "month", "is no month of the form YYYY-MM"),
     ],
 )
 def test_a_bad_row_is_turned_away_with_its_line_and_column(
     warehouse: Path, header: str, row: str, column: str, reason: str
 ) -> None:
-    good = "a@b.c,2023-Q1,1,SGD,,S\n" if header == TARGETS else "a@b.c,2023-01,,1,SGD,,S\n"
+    good = "a@b.c,2023-Q1,1,SGD,,S\n" if header == TARGETS else "a@b.c,2023-01,Portal,1,SGD,,S\n"
     report = _load(warehouse, header, f"{good}{row}\n")
     assert (report.accepted, report.rejected) == (1, 1)
     assert {(reject.line, reject.column) for reject in report.rejects} == {(3, column)}
@@ -110,12 +166,17 @@ def test_a_warehouse_of_an_earlier_version_gets_the_new_tables_and_keeps_its_own
         connection.execute("UPDATE raw.watermark SET log_size = 7")
         connection.execute("DROP TABLE raw.targets")
         connection.execute("DROP TABLE raw.agent_costs")
+        connection.execute("DROP TABLE raw.roi_metrics")
     assert _load(warehouse, TARGETS, "all,2024-Q1,100,SGD,,S\n").accepted == 1
     assert _ask(warehouse, "SELECT log_size FROM raw.watermark") == [(7,)]
     assert _ask(warehouse, "SELECT count(*) FROM raw.agent_costs") == [(0,)]
+    assert _load(warehouse, FEED, "all,2024-01,Portal,100,SGD,,S\n", "feed.csv").accepted == 1
 
 
-@pytest.mark.parametrize(("name", "kind"), [("targets.csv", "targets"), ("agent_costs.csv", "agent_costs")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("targets.csv", "targets"), ("agent_costs.csv", "agent_costs"), ("roi_metrics.csv", "roi_metrics")],
+)
 def test_the_examples_that_come_with_the_product_are_accepted_whole(warehouse: Path, name: str, kind: str) -> None:
     path = PROJECT_DIR / "data" / "reference" / name
     (report,) = load_reference_files([path], warehouse, warehouse.parent / "rejects").files

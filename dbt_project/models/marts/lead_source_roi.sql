@@ -10,8 +10,8 @@ commission_revisions as (
     select * from {{ ref('int_commissions_folded') }}
 ),
 
-agent_costs as (
-    select * from {{ ref('stg_reference__agent_costs') }}
+lead_costs as (
+    select * from {{ ref('int_lead_costs_united') }}
 ),
 
 agents_by_email as (
@@ -45,6 +45,7 @@ deal_facts as (
         0 as commission_unconverted_count,
         cast(null as {{ type_exact_total() }}) as cost,
         0 as cost_n,
+        0 as cost_from_feed_n,
         0 as cost_unconverted_count
     from deals
 ),
@@ -84,19 +85,22 @@ commission_facts as (
         and commission_revisions.status in ('confirmed', 'invoiced', 'paid')
 ),
 
--- A cost of no source in particular counts in the totals over all sources alone.
+-- A cost of no source in particular counts in the totals over all sources alone, one of the whole agency in the totals
+-- over all agents alone.
 cost_facts as (
     select
         agents_by_email.agent_id,
-        agent_costs.lead_source,
-        agent_costs.lead_source is not null as has_source,
-        {{ convert('agent_costs.amount', 'agent_costs.currency', 'rates.rate') }} as cost,
-        case when agent_costs.currency <> {{ reporting_currency() }} and rates.rate is null then 1 else 0 end
+        lead_costs.lead_source,
+        lead_costs.lead_source is not null as has_source,
+        {{ convert('lead_costs.amount', 'lead_costs.currency', 'rates.rate') }} as cost,
+        case when lead_costs.is_from_feed then 1 else 0 end as cost_from_feed_n,
+        case when lead_costs.currency <> {{ reporting_currency() }} and rates.rate is null then 1 else 0 end
             as cost_unconverted_count
-    from agent_costs
-    inner join agents_by_email on agent_costs.agent_email = agents_by_email.email
+    from lead_costs
+    left join agents_by_email on lead_costs.agent_email = agents_by_email.email
     left join rates
-        on agent_costs.currency = rates.currency and agent_costs.cost_month = rates.snapshot_date
+        on lead_costs.currency = rates.currency and lead_costs.cost_month = rates.snapshot_date
+    where lead_costs.agent_email is null or agents_by_email.agent_id is not null
 ),
 
 facts as (
@@ -117,6 +121,7 @@ facts as (
         0 as commission_unconverted_count,
         null as cost,
         0 as cost_n,
+        0 as cost_from_feed_n,
         0 as cost_unconverted_count
     from open_day_facts
     union all
@@ -135,6 +140,7 @@ facts as (
         commission_unconverted_count,
         null as cost,
         0 as cost_n,
+        0 as cost_from_feed_n,
         0 as cost_unconverted_count
     from commission_facts
     union all
@@ -153,6 +159,7 @@ facts as (
         0 as commission_unconverted_count,
         cost,
         1 as cost_n,
+        cost_from_feed_n,
         cost_unconverted_count
     from cost_facts
 ),
@@ -173,6 +180,7 @@ by_agent_and_source as (
         sum(commission_unconverted_count) as commission_unconverted_count,
         coalesce(sum(cost), 0) as cost,
         sum(cost_n) as cost_n,
+        sum(cost_from_feed_n) as cost_from_feed_n,
         sum(cost_unconverted_count) as cost_unconverted_count
     from facts
     group by agent_id, lead_source, has_source
@@ -216,11 +224,14 @@ totals as (
         {{ money_total('sum(by_agent_and_source.commission)') }} as confirmed_commission_amount,
         {{ count_of('sum(by_agent_and_source.commission_unconverted_count)') }} as commission_unconverted_count,
         {{ count_of('sum(by_agent_and_source.cost_n)') }} as cost_n,
+        {{ count_of('sum(by_agent_and_source.cost_from_feed_n)') }} as cost_from_feed_n,
         {{ count_of('sum(by_agent_and_source.cost_unconverted_count)') }} as cost_unconverted_count,
         {{ money_total('sum(by_agent_and_source.cost)') }} as converted_cost
     from by_agent_and_source
     cross join scopes
-    where scopes.per_source = 0 or by_agent_and_source.has_source
+    where
+        (scopes.per_source = 0 or by_agent_and_source.has_source)
+        and (scopes.per_agent = 0 or by_agent_and_source.agent_id is not null)
     group by
         scopes.scope,
         case when scopes.per_agent = 1 then by_agent_and_source.agent_id end,
@@ -255,6 +266,7 @@ final as (
         {{ divide('costed.confirmed_commission_amount', 'costed.deals_closed_won') }} as revenue_per_won_deal,
         {{ divide('costed.confirmed_commission_amount', 'costed.open_days') }} as revenue_per_open_day,
         costed.cost_n,
+        costed.cost_from_feed_n,
         costed.cost_unconverted_count,
         costed.cost_amount,
         {{ divide('costed.confirmed_commission_amount - costed.cost_amount', 'costed.cost_amount') }} as roi,
