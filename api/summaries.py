@@ -24,6 +24,7 @@ from api.figures import (
     WindowFigures,
 )
 from api.published import EVERYTHING, Marts, Span, cast_to, columns_of
+from api.team_figures import EVERYONE, list_team_currencies, read_team_snapshot
 
 ZERO = Decimal("0.00")
 CENT = Decimal("0.01")
@@ -58,7 +59,9 @@ def find_agent(marts: Marts, agent_id: str) -> Agent | None:
 
 
 def read_snapshot(marts: Marts, agent: Agent, day: date) -> Snapshot:
-    """Return the agent's snapshot of that day; a day before its first has nothing but zeros."""
+    """Return the agent's snapshot of that day, or everyone's together; a day before its first has nothing but zeros."""
+    if agent == EVERYONE:
+        return read_team_snapshot(marts, day) or _empty_snapshot(agent, day, marts.publication.reporting_currency)
     rows = marts.rows_as(
         Snapshot,
         f"SELECT {_SNAPSHOT_COLUMNS} FROM agent_performance_snapshots"  # noqa: S608 - our own names
@@ -149,7 +152,9 @@ def measure_window(marts: Marts, agent: Agent, window: Window, end: Snapshot | N
 
 
 def list_currency_figures(marts: Marts, agent_id: str, day: date) -> list[CurrencyFigures]:
-    """Return the agent's amounts on that day, one row a currency."""
+    """Return the agent's amounts on that day, or everyone's together, one row a currency."""
+    if agent_id == EVERYONE.agent_id:
+        return list_team_currencies(marts, day)
     return marts.rows_as(
         CurrencyFigures,
         f"SELECT {_CURRENCY_COLUMNS} FROM agent_currency_snapshots"  # noqa: S608 - our own names
@@ -230,7 +235,7 @@ def list_leaders(
 def _measure_currencies(marts: Marts, agent_id: str, window: Window) -> list[WindowCurrencyFigures]:
     before = window.first - timedelta(days=1) if window.first else None
     differences = ", ".join(
-        f"ends.{field.name} - coalesce(starts.{field.name}, 0){cast_to(field.type)} AS {field.name}"
+        f"sum(ends.{field.name} - coalesce(starts.{field.name}, 0)){cast_to(field.type) or '::BIGINT'} AS {field.name}"
         for field in fields(WindowCurrencyFigures)
         if field.name != "currency"
     )
@@ -239,16 +244,16 @@ def _measure_currencies(marts: Marts, agent_id: str, window: Window) -> list[Win
         f"SELECT ends.currency, {differences} FROM agent_currency_snapshots AS ends"  # noqa: S608 - our own names
         " LEFT JOIN agent_currency_snapshots AS starts ON starts.agent_id = ends.agent_id"
         " AND starts.currency = ends.currency AND starts.snapshot_date = ?"
-        " WHERE ends.agent_id = ? AND ends.snapshot_date = ? ORDER BY ends.currency",
-        [before, agent_id, window.last],
+        " WHERE (ends.agent_id = ? OR ? = ?) AND ends.snapshot_date = ? GROUP BY ends.currency ORDER BY ends.currency",
+        [before, agent_id, agent_id, EVERYONE.agent_id, window.last],
     )
 
 
 def _find_median_cycle(marts: Marts, agent_id: str, first: date, last: date) -> float | None:
     median = marts.rows(
         "SELECT median(cycle_days)::DOUBLE AS days FROM deals"
-        " WHERE credited_agent_id = ? AND status = 'closed_won' AND closed_date BETWEEN ? AND ?",
-        [agent_id, first, last],
+        " WHERE (credited_agent_id = ? OR ? = ?) AND status = 'closed_won' AND closed_date BETWEEN ? AND ?",
+        [agent_id, agent_id, EVERYONE.agent_id, first, last],
     )[0]["days"]
     return None if median is None else float(median)
 

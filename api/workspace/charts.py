@@ -1,106 +1,124 @@
-"""ECharts options of the workspace's charts.
+"""How all charts look: ECharts options in the style sheet's own colours, type and lines.
 
-Charts are drawn as SVG with the style sheet's own colours (`var(--…)`), so that they follow light and dark without
-being drawn again. Figures become floats here and only here: a chart's pixels need no cents.
+Charts are drawn as SVG with `var(--…)` colours, so that they follow light and dark without being drawn again. Nothing
+moves, and nothing that matters is told by colour or pointer alone. Figures become floats here and only here: a chart's
+pixels need no cents.
 """
 
-from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
-
-from api.figures import Snapshot
 
 # ECharts measures text with a canvas, which knows no `inherit`.
 _FONT = "ui-sans-serif, -apple-system, Segoe UI, Helvetica Neue, Noto Sans, Liberation Sans, Arial, sans-serif"
-_INK = "var(--ink-3)"
-_LINE = "var(--line)"
-_WRITE_WHOLE = "value => value.toLocaleString('en-US')"
-_WRITE_SHORT = "value => Intl.NumberFormat('en-US', {notation: 'compact', maximumFractionDigits: 1}).format(value)"
+INK, FAINT, LINE = "var(--ink-2)", "var(--ink-3)", "var(--line)"
+WRITE_WHOLE = "value => value.toLocaleString('en-US')"
+WRITE_SHORT = "value => Intl.NumberFormat('en-US', {notation: 'compact', maximumFractionDigits: 1}).format(value)"
+WRITE_PERCENT = "value => value + ' %'"
 
 
-def draw_trend(series: Sequence[Snapshot], currency: str) -> dict[str, Any]:
-    """Return the options of the trend: weighted pipeline as an area, deals won so far as a line, by day."""
-    days = [snapshot.snapshot_date.isoformat() for snapshot in series]
+def begin(*, tooltip: str = "axis") -> dict[str, Any]:
+    """Return the options that all charts share; `tooltip` says what the pointer asks about: axis or item."""
     return {
         "animation": False,
-        "aria": {"enabled": True},
-        "textStyle": {"fontFamily": _FONT, "color": _INK},
-        "grid": {"left": 64, "right": 52, "top": 44, "bottom": 28},
-        "legend": {
-            "top": 0,
-            "left": 0,
-            "itemWidth": 14,
-            "itemHeight": 8,
-            "itemGap": 24,
-            "icon": "roundRect",
-            "textStyle": {"color": "var(--ink-2)", "fontSize": 12},
-            "inactiveColor": _LINE,
-            "selectedMode": True,
-        },
+        "textStyle": {"fontFamily": _FONT, "color": FAINT},
         "tooltip": {
-            "trigger": "axis",
+            "trigger": tooltip,
             "confine": True,
             "backgroundColor": "var(--surface)",
             "borderColor": "var(--line-strong)",
             "textStyle": {"color": "var(--ink)", "fontSize": 12.5},
-            "axisPointer": {"lineStyle": {"color": "var(--line-strong)"}},
+            "axisPointer": {"type": "line", "lineStyle": {"color": "var(--line-strong)"}},
         },
-        "xAxis": {
-            "type": "time",
-            "axisLine": {"lineStyle": {"color": "var(--line-strong)"}},
-            "axisTick": {"show": False},
-            "axisLabel": {"color": _INK, "fontSize": 11.5, "hideOverlap": True},
-            "splitLine": {"show": False},
-        },
-        "yAxis": [
-            _axis(f"Weighted pipeline, {currency}", "left", is_whole=False),
-            _axis("Won", "right", is_whole=True),
-        ],
-        "series": [
-            {
-                "name": f"Weighted pipeline, {currency}",
-                "type": "line",
-                "showSymbol": False,
-                "step": "end",
-                "lineStyle": {"width": 1.5, "color": "var(--accent)"},
-                "itemStyle": {"color": "var(--accent)"},
-                "areaStyle": {"color": "var(--accent)", "opacity": 0.12},
-                "emphasis": {"disabled": True},
-                "data": [
-                    [day, float(snapshot.weighted_pipeline_value)] for day, snapshot in zip(days, series, strict=True)
-                ],
-                "tooltip": {":valueFormatter": "value => Math.round(value).toLocaleString('en-US')"},
-            },
-            {
-                "name": "Deals won so far",
-                "type": "line",
-                "yAxisIndex": 1,
-                "showSymbol": False,
-                "step": "end",
-                "lineStyle": {"width": 2, "color": "var(--won)", "type": [6, 3]},
-                "itemStyle": {"color": "var(--won)"},
-                "emphasis": {"disabled": True},
-                "data": [[day, snapshot.deals_closed_won] for day, snapshot in zip(days, series, strict=True)],
-            },
-        ],
     }
 
 
-def _axis(name: str, position: str, *, is_whole: bool) -> dict[str, Any]:
+def legend(**more: Any) -> dict[str, Any]:
+    """Return a legend at the top left."""
+    return {
+        "top": 0,
+        "left": 0,
+        "itemWidth": 14,
+        "itemHeight": 8,
+        "itemGap": 18,
+        "icon": "roundRect",
+        "textStyle": {"color": INK, "fontSize": 12},
+        "inactiveColor": LINE,
+        **more,
+    }
+
+
+def value_axis(write: str = WRITE_SHORT, **more: Any) -> dict[str, Any]:
+    """Return an axis of figures, with quiet grid lines."""
     return {
         "type": "value",
-        "position": position,
-        "name": "",
-        "scale": is_whole,
-        "minInterval": 1,
         "splitNumber": 4,
         "axisLine": {"show": False},
         "axisTick": {"show": False},
-        "axisLabel": {
-            "color": _INK,
-            "fontSize": 11.5,
-            ":formatter": _WRITE_WHOLE if is_whole else _WRITE_SHORT,
-        },
-        "splitLine": {"show": position == "left", "lineStyle": {"color": _LINE}},
-        "alignTicks": position == "right",
-        "ariaLabel": name,
+        "axisLabel": {"color": FAINT, "fontSize": 11.5, "hideOverlap": True, ":formatter": write},
+        "splitLine": {"lineStyle": {"color": LINE}},
+        "nameTextStyle": {"color": FAINT, "fontSize": 11.5},
+        **more,
     }
+
+
+def name_axis(names: list[str], **more: Any) -> dict[str, Any]:
+    """Return an axis of names from top to bottom."""
+    return {
+        "type": "category",
+        "data": names,
+        "inverse": True,
+        "axisLine": {"show": False},
+        "axisTick": {"show": False},
+        "axisLabel": {"color": INK, "fontSize": 12, "interval": 0, "lineHeight": 15},
+        **more,
+    }
+
+
+def short_names(width: int) -> dict[str, Any]:
+    """Return how the names of an axis are written when they may be long: cut off at `width` pixels."""
+    return {"color": INK, "fontSize": 12, "interval": 0, "width": width, "overflow": "truncate"}
+
+
+def heading() -> dict[str, Any]:
+    """Return how a part of a chart is titled."""
+    return {"color": "var(--ink)", "fontSize": 12.5, "fontWeight": 600}
+
+
+def time_axis(**more: Any) -> dict[str, Any]:
+    """Return an axis of days."""
+    return {
+        "type": "time",
+        "axisLine": {"lineStyle": {"color": "var(--line-strong)"}},
+        "axisTick": {"show": False},
+        "axisLabel": {"color": FAINT, "fontSize": 11.5, "hideOverlap": True},
+        "splitLine": {"show": False},
+        **more,
+    }
+
+
+def bars(name: str, color: str, data: list[Any], **more: Any) -> dict[str, Any]:
+    """Return a series of horizontal bars."""
+    return {
+        "name": name,
+        "type": "bar",
+        "barMaxWidth": 18,
+        "itemStyle": {"color": color},
+        "emphasis": {"disabled": True},
+        "data": data,
+        **more,
+    }
+
+
+def label(**more: Any) -> dict[str, Any]:
+    """Return a figure written beside its mark."""
+    return {"show": True, "color": INK, "fontSize": 12, **more}
+
+
+def plot(value: Decimal | float | None) -> float | None:
+    """Return a figure as a chart takes it."""
+    return None if value is None else float(value)
+
+
+def percent(value: Decimal | float | None) -> float | None:
+    """Return a share of one as the percentage a chart shows."""
+    return None if value is None else round(float(value) * 100, 2)

@@ -22,12 +22,15 @@ CONTENT_SECURITY_POLICY = (
     " form-action 'self'; frame-ancestors 'none'"
 )
 
-_STYLE, _SCRIPT, _THEME = (ASSETS_DIR / name for name in ("workspace.css", "workspace.js", "theme.js"))
+_STYLE, _SCRIPT, _CHARTS, _THEME = (
+    ASSETS_DIR / name for name in ("workspace.css", "workspace.js", "charts.js", "theme.js")
+)
 nicegui_app.add_static_files("/assets", ASSETS_DIR)
 nicegui_app.on_page_exception(outside.show_failure)
 ui.add_head_html(
     f'<link rel="stylesheet" href="{PREFIX}/assets/workspace.css?{_STYLE.stat().st_mtime_ns}">'
     f'<script src="{PREFIX}/assets/workspace.js?{_SCRIPT.stat().st_mtime_ns}" defer></script>'
+    f'<script src="{PREFIX}/assets/charts.js?{_CHARTS.stat().st_mtime_ns}" defer></script>'
     f"<script>{_THEME.read_text(encoding='utf-8')}</script>",
     shared=True,
 )

@@ -1,4 +1,7 @@
-"""The performance page: one agent's published numbers, their change, their trend, and the team beside them."""
+"""The performance page: the published numbers of an agent or of everyone, their change, and charts of what is behind.
+
+Everything on it is read from one generation of the published file, by the functions that REST answers with.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -8,11 +11,13 @@ from fastapi import Request, Response
 from nicegui import ui
 
 from api import summaries
-from api.figures import Agent, Comparison, Period, Snapshot, Summary, Window
+from api.figures import Agent, Comparison, Period, Snapshot, StageFigures, Summary, Window
 from api.published import Marts
-from api.workspace import charts, tables, wording
+from api.team_figures import EVERYONE, list_team_days
+from api.workspace import benchmark_chart, leaderboard, stage_charts, tables, trend_chart, wording
+from api.workspace.chart_panel import Origin, show_chart
 from api.workspace.context import PAGE_SECONDS, PERFORMANCE_PATH, SignedOut, Visit, Visitor, open_visit
-from api.workspace.elements import box, empty, notice, panel, segments, text
+from api.workspace.elements import box, empty, notice, segments, text
 from api.workspace.frame import ask_to_sign_in, fill, frame
 from api.workspace.headlines import show_headlines
 from api.workspace.visitors import find_visitor
@@ -25,8 +30,8 @@ PERIODS = {
     Period.AS_OF.value: "To date",
 }
 DEFAULT_PERIOD = Period.LAST_90_DAYS
-RANGES = {"90": "90 days", "365": "1 year", "1096": "3 years", "3660": "All"}
-DEFAULT_RANGE = 365
+# Stands for everyone in the address; no agent's id looks like it.
+TEAM_WORD = "team"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +57,19 @@ class Question:
 class Reading:
     """Everything the page shows, read from one generation of the published file."""
 
-    agents: list[Agent]
+    choices: list[Agent]
     summary: Summary
     before: Snapshot | None
     series: list[Snapshot]
     team: list[Snapshot]
     team_before: list[Snapshot]
+    stages: list[StageFigures]
     comparison: list[Comparison]
+
+    @property
+    def agent(self) -> Agent:
+        """Whose figures they are; `EVERYONE` for the team's."""
+        return self.summary.agent
 
 
 @ui.page("/performance", response_timeout=PAGE_SECONDS)
@@ -75,7 +86,7 @@ async def show_performance(
         agent_id=agent_id or None,
         period=Period(period) if period in PERIODS else DEFAULT_PERIOD,
         as_of=_read_day(as_of),
-        trend_days=DEFAULT_RANGE,
+        trend_days=trend_chart.DEFAULT_RANGE,
     )
     with frame(visit, visitor, "Performance", PERFORMANCE_PATH):
         await _Page(visit, visitor, question).build()
@@ -136,23 +147,23 @@ class _Page:
                 for agent in summaries.list_agents(marts)
                 if is_permitted(actor, Action.READ_SUMMARY, agent.agent_id)
             ]
-            visible = {agent.agent_id for agent in agents}
+            choices = [EVERYONE, *agents] if agents and is_permitted(actor, Action.READ_SUMMARY) else agents
+            agent = _choose(choices, question.agent_id or "")
+            if agent is None:
+                return None
             newest = marts.publication.as_of_date
             window_end = min(question.as_of or newest, newest)
             window = Window(last=window_end, first=question.period.first_day(window_end), period=question.period)
-            team = [row for row in summaries.list_day(marts, window.last) if row.agent_id in visible]
-            own = actor.id if any(row.agent_id == actor.id and tables.has_worked(row) for row in team) else ""
-            agent = _choose(agents, team, question.agent_id or own)
-            if agent is None:
-                return None
+            visible = {agent.agent_id for agent in agents}
             return Reading(
-                agents=agents,
+                choices=choices,
                 summary=summaries.summarise(marts, agent, window),
                 before=summaries.read_snapshot(marts, agent, window.previous.last) if window.previous else None,
                 series=_read_series(marts, agent, window.last, question.trend_days),
-                team=team,
+                team=[row for row in summaries.list_day(marts, window.last) if row.agent_id in visible],
                 team_before=summaries.list_day(marts, window.first - timedelta(days=1)) if window.first else [],
-                comparison=summaries.list_comparison(marts, agent.agent_id),
+                stages=summaries.list_pipeline(marts, window.last, agent.agent_id or None),
+                comparison=[] if agent == EVERYONE else summaries.list_comparison(marts, agent.agent_id),
             )
 
     def _show(self, reading: Reading | None) -> None:
@@ -164,7 +175,7 @@ class _Page:
             )
             return
         summary = reading.summary
-        self._question = replace(self._question, agent_id=summary.agent.agent_id)
+        self._question = replace(self._question, agent_id=reading.agent.agent_id or TEAM_WORD)
         self._show_choices(reading)
         self._subtitle.set_text(_describe(summary))
         if self._question.as_of and self._question.as_of > summary.window.last:
@@ -173,16 +184,45 @@ class _Page:
                 "The day you asked for is later, so that day is shown.",
             )
         show_headlines(summary, reading.before)
-        with panel("Trend", "Weighted pipeline on each day, and deals won up to it.") as head:
-            with head:
-                segments(
-                    "Range", RANGES, str(self._question.trend_days), lambda value: self._ask(trend_days=int(value))
+        self._show_charts(reading)
+
+    def _show_charts(self, reading: Reading) -> None:
+        summary, agent = reading.summary, reading.agent
+        window, currency = summary.window, summary.as_of.reporting_currency
+        newest = summary.publication.as_of_date
+        origin = Origin(agent.agent_name, window.first, window.last, summary.publication)
+        as_published = Origin(agent.agent_name, None, newest, summary.publication)
+        trend_days = self._question.trend_days
+        with box("div", "charts"):
+            show_chart(
+                trend_chart.chart_trend(reading.series, trend_days, window.last, currency),
+                Origin(
+                    agent.agent_name, window.last - timedelta(days=trend_days - 1), window.last, summary.publication
+                ),
+                classes="panel-wide",
+                controls=lambda: segments(
+                    "Range", trend_chart.RANGES, str(trend_days), lambda value: self._ask(trend_days=int(value))
+                ),
+            )
+            show_chart(
+                stage_charts.chart_open_value(reading.stages, window.last, currency),
+                Origin(agent.agent_name, None, window.last, summary.publication),
+            )
+            if agent != EVERYONE:
+                show_chart(
+                    benchmark_chart.chart_comparison(reading.comparison, agent.agent_name, newest),
+                    as_published,
+                    draw_table=lambda: tables.draw_comparison(reading.comparison),
                 )
-            _show_trend(reading.series, summary)
-        with box("div", "panels"):
+            rows = leaderboard.compare_team(reading.team, reading.team_before)
+            show_chart(
+                leaderboard.chart_leaders(rows, currency),
+                origin,
+                classes="panel-wide",
+                draw_table=lambda: leaderboard.draw_team(rows, currency, agent.agent_id, self._address_of),
+                as_table=True,
+            )
             tables.show_currencies(summary)
-            tables.show_comparison(reading.comparison, summary)
-            tables.show_team(reading.team, reading.team_before, summary, self._address_of)
 
     def _show_choices(self, reading: Reading) -> None:
         window = reading.summary.window
@@ -190,26 +230,11 @@ class _Page:
         self._day.props["max"] = reading.summary.publication.as_of_date.isoformat()
         self._day.update()
         if self._picker is not None:
-            options = {agent.agent_id: agent.agent_name for agent in reading.agents}
-            self._picker.set_options(options, value=reading.summary.agent.agent_id)
+            options = {agent.agent_id or TEAM_WORD: agent.agent_name for agent in reading.choices}
+            self._picker.set_options(options, value=reading.agent.agent_id or TEAM_WORD)
 
     def _address_of(self, agent_id: str) -> str:
         return replace(self._question, agent_id=agent_id).address
-
-
-def _show_trend(series: list[Snapshot], summary: Summary) -> None:
-    if len(series) < 2:
-        text("p", "A trend needs at least two days; the first deal of this agent is too young.", "muted")
-        return
-    first, last = series[0], series[-1]
-    currency = summary.as_of.reporting_currency
-    begin, end = (f"{currency} {wording.amount(row.weighted_pipeline_value)}" for row in (first, last))
-    words = (
-        f"From {wording.day(first.snapshot_date)} to {wording.day(last.snapshot_date)}: weighted pipeline from {begin}"
-        f" to {end}; deals won from {first.deals_closed_won} to {last.deals_closed_won}."
-    )
-    with box("div", role="img", aria_label=words):
-        ui.echart(charts.draw_trend(series, currency), renderer="svg").classes("chart")
 
 
 def _describe(summary: Summary) -> str:
@@ -219,17 +244,19 @@ def _describe(summary: Summary) -> str:
     return f"{summary.agent.agent_name}, {wording.day(window.first)} to {wording.day(window.last)}"
 
 
-def _choose(agents: list[Agent], team: list[Snapshot], wanted: str) -> Agent | None:
-    """Return the agent asked for, else the one with most deals won, so that a first visit shows something."""
-    for agent in agents:
-        if agent.agent_id == wanted:
+def _choose(choices: list[Agent], wanted: str) -> Agent | None:
+    """Return the agent asked for, else the first choice: everyone, or for an agent their own numbers."""
+    for agent in choices:
+        if wanted == (agent.agent_id or TEAM_WORD):
             return agent
-    best = max(team, key=lambda row: (row.deals_closed_won, row.won_value, row.deals_open), default=None)
-    return Agent(best.agent_id, best.agent_name) if best else None
+    return choices[0] if choices else None
 
 
 def _read_series(marts: Marts, agent: Agent, last: date, days: int) -> list[Snapshot]:
+    days += trend_chart.ROLLING_DAYS
     first = last - timedelta(days=days - 1)
+    if agent == EVERYONE:
+        return list_team_days(marts, first, last)
     return summaries.list_snapshots(marts, agent.agent_id, first, last, days)
 
 

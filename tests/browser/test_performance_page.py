@@ -63,7 +63,8 @@ def test_the_figures_are_those_of_rest(manager_page: Page, office: Office, name:
 def test_choosing_window_agent_and_day_needs_no_reload(manager_page: Page, office: Office) -> None:
     """The controls change figures and address together, and the address alone brings the same page back."""
     page = manager_page
-    page.get_by_role("button", name="365 days").click()
+    windows = page.get_by_role("group", name="Window")
+    windows.get_by_role("button", name="365 days").click()
     page.get_by_role("combobox", name="Agent").click()
     page.get_by_role("option", name="Devi Nair").click()
     devi = office.agency.agents["Devi Nair"]
@@ -75,18 +76,19 @@ def test_choosing_window_agent_and_day_needs_no_reload(manager_page: Page, offic
     summary = read_summary(page, office, devi, period="365d", as_of=earlier)
     expect_figures(page, summary)
     page.reload()
-    expect(page.get_by_role("button", name="365 days")).to_have_attribute("aria-pressed", "true")
+    expect(windows.get_by_role("button", name="365 days")).to_have_attribute("aria-pressed", "true")
     expect_figures(page, summary)
 
 
 def test_the_trend_is_drawn_and_described(manager_page: Page) -> None:
     """The chart has a line for each series, and words that say the same to those who cannot see it."""
-    chart = manager_page.locator('[role="img"][aria-label^="From "]')
+    chart = manager_page.locator('#chart-trend [role="img"][aria-label^="From "]')
     expect(chart.locator("svg")).to_be_visible()
     expect(chart.locator('svg path[stroke="var(--accent)"]').first).to_be_attached()
     expect(chart.locator('svg path[stroke="var(--won)"]').first).to_be_attached()
-    manager_page.get_by_role("button", name="90 days").last.click()
-    expect(manager_page.get_by_role("button", name="90 days").last).to_have_attribute("aria-pressed", "true")
+    ranges = manager_page.get_by_role("group", name="Range")
+    ranges.get_by_role("button", name="30 days").click()
+    expect(ranges.get_by_role("button", name="30 days")).to_have_attribute("aria-pressed", "true")
 
 
 def test_the_team_is_in_order_and_leads_to_its_members(manager_page: Page, office: Office) -> None:
@@ -117,6 +119,7 @@ def test_benchmarks_stand_beside_the_agent(manager_page: Page, office: Office) -
     ).json()
     overall = [item for item in answer["items"] if item["asset_type"] is None and item["deal_type"] is None]
     assert overall
+    manager_page.get_by_role("button", name="Against benchmarks as a table").click()
     rows = manager_page.locator("#benchmarks tbody tr")
     expect(rows).to_have_count(len(overall))
     for index, item in enumerate(overall):

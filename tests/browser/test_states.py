@@ -109,7 +109,7 @@ def test_a_part_that_fails_leaves_the_rest_usable(visitors: Visitors, empty_offi
     broken.write_bytes(b"not a database")
     page = visitors.open(empty_office.address, link=empty_office.make_link())
     (published / "CURRENT").write_text(broken.name)
-    page.get_by_role("button", name="30 days").click()
+    page.get_by_role("group", name="Window").get_by_role("button", name="30 days").click()
     expect(page.get_by_role("heading", name="This could not be read")).to_be_visible()
     page.get_by_role("link", name="Pipeline").click()
     expect(page).to_have_url(re.compile("pipeline$"))

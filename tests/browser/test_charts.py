@@ -1,0 +1,165 @@
+"""Each chart draws the numbers that REST answers, shows them as a table too, and can be taken along as PNG and CSV."""
+
+import csv
+import io
+import re
+import struct
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ledger.vocabulary import PipelineStage
+from tests.browser.conftest import Office
+from tests.browser.desk import ask_rest
+
+pytestmark = pytest.mark.browser
+
+PERFORMANCE = "/agents/performance"
+
+
+@pytest.fixture
+def anna(office: Office) -> str:
+    return office.agency.agents["Anna Lim"]
+
+
+def open_charts(page: Page, office: Office, words: str = "?agent_id=team&period=365d") -> None:
+    """Open the performance page and wait until its charts are drawn."""
+    page.goto(f"{office.address}{PERFORMANCE}{words}")
+    expect(page.locator("#chart-trend svg")).to_be_visible()
+
+
+def read_series(page: Page, key: str) -> list[list[Any]]:
+    """Return the data of each series that the chart has drawn."""
+    place = page.locator(f"#chart-{key} .nicegui-echart")
+    expect(place.locator("svg")).to_be_visible()
+    drawn: list[list[Any]] = place.evaluate(
+        "place => getElement(Number(place.id.slice(1))).chart.getOption().series.map(series => series.data)"
+    )
+    return drawn
+
+
+def read_csv(page: Page, title: str) -> list[dict[str, str]]:
+    """Press the chart's CSV button and return the rows that arrive."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Download {title} as CSV").click()
+    written = Path(download.value.path()).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(written)))
+
+
+def sum_up(page: Page, office: Office, read: Callable[[dict[str, Any]], Any], words: str = "") -> Any:
+    """Return the sum over all agents of what `read` takes from REST's summary of each."""
+    answers = [
+        ask_rest(page, office, f"/performance/summary?agent_id={agent_id}{words}")
+        for agent_id in office.agency.agents.values()
+    ]
+    return sum(read(answer) for answer in answers)
+
+
+def test_the_team_is_the_sum_of_its_agents(manager_page: Page, office: Office) -> None:
+    """A manager sees everyone first; counts and amounts are the agents' sums, the rate is made from the sums."""
+    page = manager_page
+    page.goto(f"{office.address}{PERFORMANCE}?period=365d")
+    expect(page.locator(".page-head p")).to_contain_text("Everyone")
+    words = "&period=365d"
+    won = sum_up(page, office, lambda answer: answer["in_window"]["conversion_numerator"], words)
+    closed = sum_up(page, office, lambda answer: answer["in_window"]["conversion_denominator"], words)
+    gross = sum_up(page, office, lambda answer: Decimal(answer["as_of"]["gross_pipeline_value"]))
+    assert closed > won > 0
+    tile = page.locator(".headline")
+    expect(tile.and_(page.locator('[data-metric="deals_closed_won"]'))).to_have_attribute("data-value", str(won))
+    rate = tile.and_(page.locator('[data-metric="conversion_rate"]')).get_attribute("data-value")
+    assert float(rate or 0) == pytest.approx(won / closed)
+    expect(tile.and_(page.locator('[data-metric="gross_pipeline_value"]'))).to_have_attribute("data-value", str(gross))
+
+
+def test_the_trend_draws_the_daily_series(manager_page: Page, office: Office, anna: str) -> None:
+    """Each of the last 30 days carries REST's pipeline, and the deals won in the 30 days up to it."""
+    open_charts(manager_page, office, f"?agent_id={anna}")
+    manager_page.get_by_role("group", name="Range").get_by_role("button", name="30 days").click()
+    expect(manager_page.locator("#chart-trend")).to_have_attribute("data-days", "30")
+    newest = date.fromisoformat(manager_page.locator('input[type="date"]').input_value())
+    first = newest - timedelta(days=59)
+    answer = ask_rest(manager_page, office, f"/performance/snapshots?agent_id={anna}&from={first}")["items"]
+    assert len(answer) == 60
+    gross, weighted, won = read_series(manager_page, "trend")
+    for then, now, *drawn in zip(answer[:30], answer[30:], gross, weighted, won, strict=True):
+        assert [day for day, _ in drawn] == [now["snapshot_date"]] * 3
+        figures = [float(now["gross_pipeline_value"]), float(now["weighted_pipeline_value"])]
+        assert [value for _, value in drawn] == [*figures, now["deals_closed_won"] - then["deals_closed_won"]]
+
+
+def test_open_value_by_stage_is_that_of_the_day(manager_page: Page, office: Office, anna: str) -> None:
+    """The donut has a slice for each stage with open value, and they add up to the gross pipeline, on any day."""
+    newest = ask_rest(manager_page, office, "/performance/leaderboard")["freshness"]["as_of_date"]
+    for day in ("", f"&as_of={date.fromisoformat(newest) - timedelta(days=150)}"):
+        open_charts(manager_page, office, f"?agent_id={anna}{day}")
+        summary = ask_rest(manager_page, office, f"/performance/summary?agent_id={anna}{day}")["as_of"]
+        slices = read_series(manager_page, "open-value")[0]
+        gross = float(summary["gross_pipeline_value"])
+        assert sum(part["value"] for part in slices) == pytest.approx(gross)
+        for part in slices:
+            assert f"{part['value'] / gross * 100:.1f} %" in part["name"]
+        rows = read_csv(manager_page, "Open value by stage")
+        assert sum(Decimal(row["gross_pipeline_value"]) for row in rows) == Decimal(summary["gross_pipeline_value"])
+        assert sum(int(row["deals_open"]) for row in rows) == summary["deals_open"]
+        names = [stage.value.replace("_", " ").capitalize() for stage in PipelineStage]
+        assert [row["stage"] for row in rows] == [name for name in names if name in {row["stage"] for row in rows}]
+
+
+def test_benchmarks_are_bars_beside_the_agent(manager_page: Page, office: Office, anna: str) -> None:
+    """Each figure has the agent's bar with its number of deals, and a bar for each benchmark with its source."""
+    open_charts(manager_page, office, f"?agent_id={anna}")
+    items = ask_rest(manager_page, office, f"/performance/comparison?agent_id={anna}")["items"]
+    overall = [item for item in items if item["asset_type"] is None and item["deal_type"] is None]
+    groups: dict[str, list[Any]] = {}
+    for item in overall:
+        groups.setdefault(item["metric_key"], []).append(item)
+    drawn = read_series(manager_page, "benchmarks")
+    assert len(drawn) == len(groups) > 1
+    for bars, (metric, group) in zip(drawn, groups.items(), strict=True):
+        scale = 1 if metric.endswith("_days") else 100
+        values = [group[0]["agent_value"], *(item["benchmark_value"] for item in group)]
+        assert [bar["value"] for bar in bars] == pytest.approx([value * scale for value in values], abs=0.01)
+    words = manager_page.locator("#chart-benchmarks svg").text_content() or ""
+    assert f"(n {overall[0]['n']})" in words
+    assert overall[0]["source"] in words
+
+
+def test_the_leaderboard_is_drawn_too(manager_page: Page, office: Office) -> None:
+    """The table comes first; its picture ranks the agents by value won, as the CSV has them."""
+    open_charts(manager_page, office)
+    manager_page.get_by_role("button", name="Leaderboard as a table").click()
+    drawn = read_series(manager_page, "leaderboard")[0]
+    rows = read_csv(manager_page, "Leaderboard")
+    assert drawn == sorted((float(row["won_value"]) for row in rows), reverse=True)
+    assert {row["agent"] for row in rows} == set(office.agency.agents)
+
+
+def test_a_chart_can_be_kept_as_a_picture(manager_page: Page, office: Office, screenshots: Path) -> None:
+    """The PNG has the chart at twice its size, its title and origin, in the colours of the page: not a blank."""
+    open_charts(manager_page, office)
+    with manager_page.expect_download() as download:
+        manager_page.get_by_role("button", name="Download Open value by stage as PNG").click()
+    assert re.fullmatch(r"open-value-\d{4}-\d\d-\d\d-log\d+\.png", download.value.suggested_filename)
+    picture = Path(download.value.path()).read_bytes()
+    (screenshots / "open-value.png").write_bytes(picture)
+    width, height = struct.unpack(">II", picture[16:24])
+    drawing = manager_page.locator("#chart-open-value svg").bounding_box()
+    assert drawing is not None
+    assert picture.startswith(b"\x89PNG") and width > 2 * drawing["width"] and height > 2 * drawing["height"]
+    assert len(picture) > 20_000, "a blank picture compresses to less"
+
+
+def test_figures_leave_the_page_with_their_origin(manager_page: Page, office: Office) -> None:
+    """Every row of a CSV says of which day, log and definitions it is."""
+    open_charts(manager_page, office)
+    freshness = ask_rest(manager_page, office, "/performance/leaderboard")["freshness"]
+    for row in read_csv(manager_page, "Trend"):
+        assert row["as_of_date"] == freshness["as_of_date"]
+        assert row["log_size"] == str(freshness["log_size"])
+        assert row["definition_version"] == freshness["definition_version"]
