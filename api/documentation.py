@@ -1,9 +1,10 @@
-"""What `/openapi.json` says beyond what the routes say themselves: every error, as a problem document."""
+"""What `/openapi.json` says beyond what the routes say themselves: errors as problem documents, receipts of changes."""
 
 from typing import Any
 
 from fastapi import FastAPI
 
+from api import receipts
 from api.problems import MEDIA_TYPE, ProblemDocument
 
 _MEANINGS = {
@@ -56,13 +57,15 @@ def documented_key() -> dict[str, Any]:
 
 
 def install(app: FastAPI) -> None:
-    """Make the app's OpenAPI document show errors under their own media type."""
+    """Make the app's OpenAPI document show errors under their own media type, and the receipt at each change."""
     build = app.openapi
 
     def describe() -> dict[str, Any]:
         document = build()
         for operations in document["paths"].values():
-            for operation in operations.values():
+            for method, operation in operations.items():
+                if method != "get":
+                    _document_receipt(operation["responses"])
                 for response in operation["responses"].values():
                     content = response.get("content", {})
                     if content.get("application/json", {}).get("schema") == _PROBLEM:
@@ -70,3 +73,10 @@ def install(app: FastAPI) -> None:
         return document
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _document_receipt(responses: dict[str, Any]) -> None:
+    """Describe the receipt at the answers that tell of a change."""
+    for status, response in responses.items():
+        if status.startswith("2"):
+            response.setdefault("headers", {}).setdefault(receipts.HEADER, receipts.DOCUMENTED)

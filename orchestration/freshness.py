@@ -80,7 +80,7 @@ def find_news(settings: Settings, as_of_date: date) -> News:
     }
     wanted = asdict(inputs)
     if is_only_longer and size > publication.log_size:
-        # Log-ins and denials lengthen the log and change no number: anybody could keep us publishing with them.
+        # Log-ins, tokens and heads lengthen the log and change no number.
         wanted["log_size"] = publication.log_size
     reasons = tuple(reason for name, reason in _REASONS.items() if published[name] != wanted[name])
     if not publication.is_newest:

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Path, Response
 from api.dependencies import Reading, ReadingActor, Writing, WritingActor, refuse_unknown_parameters
 from api.documentation import EVERYWHERE, READS, WRITES, documented_key
 from api.idempotency import OnceRoute
-from api.routes.deals import DealId, leave_receipt
+from api.receipts import leave_receipt
+from api.routes.deals import DealId
 from api.schemas import attachments as shapes
 from ledger import deals
 

@@ -15,7 +15,7 @@ from api.dependencies import (
 )
 from api.documentation import EVERYWHERE, READS, REVISED, WRITES, documented_key
 from api.idempotency import OnceRoute
-from api.routes.deals import leave_receipt
+from api.receipts import leave_receipt
 from api.schemas import commissions as shapes
 from ledger import commissions
 from ledger.access import Action, get_deal

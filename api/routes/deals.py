@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.dependencies import (
@@ -19,12 +18,13 @@ from api.dependencies import (
 )
 from api.documentation import EVERYWHERE, READS, REVISED, WRITES, documented_key
 from api.idempotency import OnceRoute
+from api.receipts import leave_receipt
 from api.schemas import deals as shapes
 from api.schemas.fields import TimeGiven
 from ledger import deals
 from ledger.access import Action
 from ledger.actors import Actor
-from ledger.tables import AgentDeal, AuditChain
+from ledger.tables import AgentDeal
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage
 
 router = APIRouter(
@@ -199,14 +199,3 @@ def _describe(session: Session, deal: AgentDeal, response: Response) -> shapes.D
 
 def _describe_timeline(session: Session, deal: AgentDeal) -> list[shapes.TimelineEntry]:
     return [shapes.TimelineEntry.model_validate(item) for item in deals.list_timeline(session, deal.id)]
-
-
-def leave_receipt(session: Session, deal_id: str, response: Response) -> None:
-    """Put chain, seq and hash of the deal's newest entry into the answer: proof for the caller of what was recorded."""
-    leave_receipt_of(session, f"deal:{deal_id}", response)
-
-
-def leave_receipt_of(session: Session, chain: str, response: Response) -> None:
-    """Put chain, seq and hash of the newest entry of any chain into the answer."""
-    seq, digest = session.execute(select(AuditChain.seq, AuditChain.hash).where(AuditChain.chain == chain)).one()
-    response.headers["Audit-Receipt"] = f"{chain};{seq};{digest.hex()}"

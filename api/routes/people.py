@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from api.dependencies import Reading, ReadingActor, Writing, WritingActor, read_clock, refuse_unknown_parameters
 from api.documentation import EVERYWHERE, READS, WRITES, documented_key
 from api.idempotency import OnceRoute, keep_instead
-from api.routes.deals import leave_receipt_of
+from api.receipts import leave_receipt_of
 from api.schemas import people as shapes
 from ledger import access, people_lists
 from ledger.vocabulary import Role

@@ -87,7 +87,7 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 class Client(TestClient):
-    """A test client that fails on any answer which /openapi.json does not document."""
+    """A test client that fails on answers which /openapi.json does not document, and on promised headers left out."""
 
     @cached_property
     def _operations(self) -> list[tuple[re.Pattern[str], dict[str, Any]]]:
@@ -101,6 +101,8 @@ class Client(TestClient):
             if pattern.fullmatch(path) and method.lower() in operations:
                 documented = operations[method.lower()]["responses"].get(str(response.status_code))
                 assert documented, f"{method} {path} answered {response.status_code}, which is not documented"
+                for name, header in documented.get("headers", {}).items():
+                    assert name in response.headers or not header.get("required"), f"{method} {path}: no {name}"
                 if response.status_code == 204:
                     assert not response.content
                     break
