@@ -4,8 +4,11 @@ import logging
 import threading
 import time
 
+from sqlalchemy.exc import OperationalError
+
 from ledger.errors import DealbookError
 from ledger.log.checkpoint import make_checkpoint, read_size
+from ledger.log.heads import record_heads_of_the_day
 from ledger.store import Ledger
 
 LOOK_SECONDS = 1.0
@@ -16,8 +19,9 @@ log = logging.getLogger(__name__)
 class CheckpointKeeper:
     """Signs a log that has grown `seconds` after it began to, or once `MAX_UNSIGNED` entries wait; and on `stop`.
 
-    With `seconds` at 0 it never does: refreshes and `dealbook audit checkpoint` then sign alone. A log that may not
-    be signed (`LogNotContinued`) is reported once, not every second; writers are told by the ledger itself.
+    The first checkpoint of a day covers an entry over all heads. With `seconds` at 0 it never signs: refreshes and
+    `dealbook audit checkpoint` then sign alone. A log that may not be signed (`LogNotContinued`) is reported once, not
+    every second; writers are told by the ledger itself.
     """
 
     def __init__(self, ledger: Ledger, seconds: float) -> None:
@@ -53,6 +57,10 @@ class CheckpointKeeper:
         return is_due and self._sign()
 
     def _sign(self) -> bool:
+        try:
+            record_heads_of_the_day(self._ledger)
+        except OperationalError as error:  # a long import holds the ledger; the next checkpoint comes with it
+            log.warning("The heads of the day wait: %s", error.orig)
         self._signed = make_checkpoint(self._ledger).size
         self._grown_at = None
         self._reported = ""

@@ -7,6 +7,7 @@
     keys.py     Ed25519 keys that sign the log, named as C2SP signed-note has it
     notes.py    a checkpoint as a signed note
     checkpoint.py, signer_state.py   signing size and root; what the signer remembers outside the database
+    heads.py    the heads of all chains under one root, so that a chain's end can be proved
     verify.py   recomputing all of that from the stored bytes, chain by chain
     witnesses.py, audit.py, audit_report.py   comparing it with every checkpoint that can be found, and saying so
 

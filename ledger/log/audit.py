@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from ledger.errors import DealbookError, LedgerUnavailable, ProofInvalid
 from ledger.log.checkpoint import read_origin
 from ledger.log.entry import decode_body
+from ledger.log.heads import check_heads
 from ledger.log.keys import PublicKey, read_introduced_keys, trusted_keys
 from ledger.log.notes import Checkpoint
 from ledger.log.signer_state import SignerState, read_state
@@ -32,6 +33,8 @@ LIMITS = (
     "kept elsewhere",
 )
 """What no hash can show; every report says so."""
+
+_HEADS_CHECKED = 3  # each costs a look at every chain; the log itself vouches for the older ones
 
 
 @dataclass(slots=True)
@@ -88,6 +91,8 @@ def audit_log(
     start = _start_of(session, settings, report) if since_last else None
     roots = _walk(session, {found.size for found in known}, start, deal_id, report)
     _compare_roots(session, known, roots, start.size if start else 0, report)
+    if start is None:
+        report.findings += [Finding(n, "sys", problem) for n, problem in check_heads(session, limit=_HEADS_CHECKED)]
     if with_state:
         _compare_state(session, report)
     return report

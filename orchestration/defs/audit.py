@@ -38,6 +38,7 @@ def build_log_checks() -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name="audit_raw", specs=[complete, chain_sound], pool="warehouse")
     def audit_raw(refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[dg.AssetCheckResult]:
         from ingestion.landing import check_completeness
+        from ledger.log.heads import record_heads_of_the_day
         from ledger.store import Ledger
 
         settings, tally = refresh_run.settings, refresh_run.tally
@@ -46,9 +47,11 @@ def build_log_checks() -> dg.AssetChecksDefinition:
         ledger = Ledger.open(settings=settings)
         try:
             report = check_completeness(ledger, settings.warehouse_path, from_n=from_n)
+            chains = refresh_run.verification.report(from_n)
+            if refresh_run.verify_all and chains.is_sound:
+                record_heads_of_the_day(ledger)  # after what was landed: no number rests on it
         finally:
             ledger.close()
-        chains = refresh_run.verification.report(from_n)
         tally.seconds["audit"] = time.monotonic() - started
         if report.problems:
             tally.fail(FailedCheck("complete", "raw", None, "; ".join(report.problems), LAND_AGAIN))

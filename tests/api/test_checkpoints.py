@@ -1,5 +1,8 @@
 """While the API serves, the log is signed within seconds; an old copy of the ledger can be read but not written."""
 
+from datetime import UTC, datetime, timedelta
+
+import time_machine
 from fastapi.testclient import TestClient
 
 from api.checkpoints import CheckpointKeeper
@@ -9,7 +12,7 @@ from ledger.log.signer_state import signed_size
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.api.conftest import People, problem_of
-from tests.support.ledger import log_size
+from tests.support.ledger import log_size, read_log
 from tests.support.living_ledger import append_deals
 
 
@@ -23,6 +26,23 @@ def test_a_log_that_has_grown_is_signed_after_the_set_time_and_not_before(ledger
     assert not keeper.look(300.0)
     assert not keeper.look(303.0)
     assert keeper.look(304.0)
+
+
+def test_the_first_checkpoint_of_a_day_covers_all_heads(ledger: Ledger) -> None:
+    """From the log's second day on, and once; what the keeper itself wrote is no growth to it."""
+    keeper = CheckpointKeeper(ledger, seconds=5)
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=1), tick=False):
+        append_deals(ledger, 1)
+        keeper.look(100.0)
+        assert keeper.look(104.0)
+        assert read_log(ledger)[-1]["type"] == "heads.recorded"
+        assert signed_size(ledger.settings) == log_size(ledger)
+        assert not keeper.look(200.0)
+        assert not keeper.look(300.0), "an entry over the heads must not call for the next"
+        append_deals(ledger, 1)
+        keeper.look(400.0)
+        assert keeper.look(500.0)
+        assert read_log(ledger)[-1]["type"] == "deal.opened"
 
 
 def test_many_entries_are_signed_at_once(ledger: Ledger) -> None:
