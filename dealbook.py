@@ -108,13 +108,9 @@ def reference(
     as_json: AsJson = False,
 ) -> None:
     """Load reference figures: benchmarks, exchange rates, targets, costs, an ROI feed."""
-    from ingestion.reference_files import load_reference_files
-    from orchestration.refresh_lock import hold_refresh_lock
+    from ingestion.reference_files import load_reference_files_in_turn
 
-    settings = read_settings()
-    # A refresh leaves the warehouse between its steps; loading there would keep dbt out.
-    with hold_refresh_lock(settings, on_wait=err.print):
-        report = load_reference_files(files, settings.warehouse_path, settings.rejects_dir)
+    report = load_reference_files_in_turn(read_settings(), files, on_wait=err.print)
     if as_json:
         print_json(report.to_dict())
     else:

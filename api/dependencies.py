@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from api.denials import Denials
 from api.idempotency import begin_once
+from api.import_runs import ImportRuns
 from api.problems import FieldError, Problem, not_signed_in
 from api.published import Marts, PublishedMarts
 from api.rate_limits import RateLimits, address_of
@@ -31,8 +32,10 @@ from ledger.store import Ledger
 
 SESSION_COOKIE = "dealbook_session"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_bearer = HTTPBearer(auto_error=False, description="A token from `dealbook token create`.")
-_cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="Set by signing in with a one-time link.")
+bearer_scheme = HTTPBearer(auto_error=False, description="A token from `dealbook token create`.")
+cookie_scheme = APIKeyCookie(
+    name=SESSION_COOKIE, auto_error=False, description="Set by signing in with a one-time link."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Service:
     marts: PublishedMarts
     limits: RateLimits
     denials: Denials
+    imports: ImportRuns
 
     @property
     def stale_after(self) -> timedelta:
@@ -128,8 +132,8 @@ def get_reader(
     request: Request,
     service: ServiceDep,
     session: Reading,
-    _token: Annotated[object, Security(_bearer)],
-    _session: Annotated[object, Security(_cookie)],
+    _token: Annotated[object, Security(bearer_scheme)],
+    _session: Annotated[object, Security(cookie_scheme)],
 ) -> Actor:
     """Return who is reading."""
     actor = authenticate(session, request)
@@ -148,8 +152,8 @@ def get_writer(
     service: ServiceDep,
     session: Writing,
     body: Annotated[bytes, Depends(read_body)],
-    _token: Annotated[object, Security(_bearer)],
-    _session: Annotated[object, Security(_cookie)],
+    _token: Annotated[object, Security(bearer_scheme)],
+    _session: Annotated[object, Security(cookie_scheme)],
 ) -> Actor:
     """Return who is writing, looked up inside the transaction: a token revoked a moment ago changes nothing."""
     actor = authenticate(session, request)

@@ -14,7 +14,7 @@ _MEANINGS = {
     404: "It does not exist, or you may not see it: the two look the same.",
     409: "Not possible from where it stands; `reachable` names what is.",
     412: "It changed since you read it: read it again.",
-    413: "The body is larger than 1 MiB.",
+    413: "The body is larger than 1 MiB; of an import, larger than whoever runs the service allows.",
     422: "Something in the request can never be accepted; `errors` lists what.",
     429: "Too many requests from this address or with this credential; `Retry-After` says when to go on.",
     428: "Send the `ETag` that you have read as `If-Match`.",

@@ -38,7 +38,8 @@ class AnsweredBefore(Exception):  # noqa: N818 - a fact, not a failure
 def begin_once(request: Request, session: Session, actor: Actor, body: bytes) -> Actor:
     """Return the actor marked with the request's key; raise `AnsweredBefore` when the key was used for this request.
 
-    The same key for another request raises the problem `idempotency-key-reused`. Without the header nothing happens.
+    `body` is what makes two requests the same: the body, or a digest of what was uploaded. The same key for another
+    request raises the problem `idempotency-key-reused`. Without the header nothing happens.
     """
     key = request.headers.get(HEADER)
     if key is None or request.method != "POST":
@@ -74,16 +75,19 @@ class OnceRoute(APIRoute):
 
         async def answer_and_keep(request: Request) -> Response:
             response = await answer(request)
-            kept = getattr(request.state, "keep_answer", None)
-            if kept is not None:
-                body = getattr(request.state, "body_to_keep", bytes(response.body))
-                await run_in_threadpool(_keep, request.state.session, kept, response, body)
+            if getattr(request.state, "keep_answer", None) is not None:
+                await run_in_threadpool(keep_answer, request, request.state.session, response)
             return response
 
         return answer_and_keep
 
 
-def _keep(session: Session, kept: tuple[str, str, str], response: Response, body: bytes) -> None:
+def keep_answer(request: Request, session: Session, response: Response) -> None:
+    """Keep the answer to a request for its repetitions, within the change's transaction; without a key do nothing."""
+    kept = getattr(request.state, "keep_answer", None)
+    if kept is None:
+        return
+    body = getattr(request.state, "body_to_keep", bytes(response.body))
     actor_id, key_digest, request_digest = kept
     now = datetime.now(UTC)
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT_FOR))

@@ -11,6 +11,7 @@ from api.checkpoints import CheckpointKeeper
 from api.denials import Denials
 from api.dependencies import Service
 from api.idempotency import AnsweredBefore
+from api.import_runs import ImportRuns
 from api.published import PublishedMarts
 from api.rate_limits import RateLimits
 from api.routes import (
@@ -19,6 +20,7 @@ from api.routes import (
     audit,
     commissions,
     deals,
+    imports,
     jobs,
     operations,
     pages,
@@ -39,7 +41,14 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
     `with_workspace=False` leaves the pages out, for tests of REST alone.
     """
     ledger = Ledger.open(settings.ledger_address, settings)
-    service = Service(settings, ledger, PublishedMarts(settings.published_dir), RateLimits(settings), Denials(ledger))
+    service = Service(
+        settings,
+        ledger,
+        PublishedMarts(settings.published_dir),
+        RateLimits(settings),
+        Denials(ledger),
+        ImportRuns(settings, ledger),
+    )
     meters = Meters()
 
     @asynccontextmanager
@@ -47,6 +56,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         keeper = CheckpointKeeper(service.ledger, settings.checkpoint_seconds)
         keeper.start()
         yield
+        await run_in_threadpool(service.imports.stop)
         await run_in_threadpool(keeper.stop)
         service.marts.close()
         service.ledger.close()
@@ -80,6 +90,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         analyses.router,
         people.router,
         sign_in.router,
+        imports.router,
         jobs.router,
         operations.router,
         pages.router,
@@ -90,5 +101,12 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         from api.workspace import Workspace, mount  # NiceGUI takes a second to import
 
         mount(app, Workspace(settings, service.ledger, service.marts, service.find_actor))
-    app.add_middleware(Guard, meters=meters, limits=service.limits, denials=service.denials, max_body=MAX_BODY_BYTES)
+    app.add_middleware(
+        Guard,
+        meters=meters,
+        limits=service.limits,
+        denials=service.denials,
+        max_body=MAX_BODY_BYTES,
+        max_upload=settings.import_max_mib * 2**20,
+    )
     return app

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
@@ -37,8 +37,11 @@ OWN_STATUSES: dict[str, int] = {
     "address-not-found": 404,
     "agent-not-published": 404,
     "method-not-allowed": 405,
+    "import-not-finished": 409,
     "revision-stale": 412,
     "body-too-large": 413,
+    "file-invalid": 422,
+    "mapping-invalid": 422,
     "request-invalid": 422,
     "idempotency-key-reused": 422,
     "revision-required": 428,
@@ -88,6 +91,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         self.detail = detail
         self.headers = dict(headers or {})
         self.errors = list(errors)
+
+
+def refuse_field(name: str, message: str) -> NoReturn:
+    """Raise the problem `request-invalid` about one field of a form."""
+    error = FieldError(location=f"body.{name}", message=message)
+    raise Problem("request-invalid", "Correct what `errors` lists and send it again.", errors=[error])
 
 
 def not_signed_in() -> Problem:
@@ -169,7 +178,9 @@ def install(app: FastAPI) -> None:
             case 405:
                 return problem_response("method-not-allowed", 405, "Use a method that `Allow` names.", error.headers)
             case 413:
-                return problem_response("body-too-large", 413, "Send at most 1 MiB.")
+                # Who raises it says how much is allowed; the framework's own word says nothing.
+                detail = error.detail if error.detail.startswith("Send at most") else "Send at most 1 MiB."
+                return problem_response("body-too-large", 413, detail)
             case _:
                 return problem_response("request-malformed", 400, "The request could not be read.")
 

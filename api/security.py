@@ -1,6 +1,7 @@
 """The outermost layer: a request id, security headers on every answer, and the counts that `/metrics` shows."""
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -37,6 +38,8 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+UPLOADS = frozenset({"/api/v1/imports", "/api/v1/mappings/proposal"})
+_PAGE_UPLOAD = re.compile(r"/_nicegui/client/[^/]+/upload/\d+")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 
@@ -54,17 +57,21 @@ class Meters:
 
 
 class Guard:
-    """ASGI middleware around everything that is served; `max_body` bytes are the most that a request may bring.
+    """ASGI middleware around everything that is served; a request may bring at most `max_body` bytes, and
+    `max_upload` where files are sent to be imported.
 
     Requests for data and sign-in are held to the limits; refused rights are counted for the log.
     """
 
-    def __init__(self, app: App, meters: Meters, limits: RateLimits, denials: Denials, max_body: int) -> None:
+    def __init__(
+        self, app: App, meters: Meters, limits: RateLimits, denials: Denials, max_body: int, max_upload: int
+    ) -> None:
         self._app = app
         self._meters = meters
         self._limits = limits
         self._denials = denials
         self._max_body = max_body
+        self._max_upload = max_upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,6 +81,7 @@ class Guard:
         is_data = scope["path"].startswith("/api/")
         status = 0
         received = 0
+        most = self._max_upload if _is_upload(scope) else self._max_body
         started = time.perf_counter()
 
         async def receive_limited() -> Message:
@@ -81,8 +89,8 @@ class Guard:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_body:
-                raise HTTPException(413)
+            if received > most:
+                raise HTTPException(413, f"Send at most {most // 2**20} MiB.")
             return message
 
         async def send_guarded(message: Message) -> None:
@@ -117,6 +125,12 @@ class Guard:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._meters.requests.labels(method, route, str(status)).inc()
             self._meters.durations.labels(method, route).observe(time.perf_counter() - started)
+
+
+def _is_upload(scope: Scope) -> bool:
+    """Whether files are sent: to a route that writes them to disk as they come, or by a page's own upload field."""
+    path: str = scope["path"]
+    return scope["method"] == "POST" and (path in UPLOADS or re.fullmatch(_PAGE_UPLOAD, path) is not None)
 
 
 def _credential(scope: Scope) -> str | None:

@@ -8,6 +8,7 @@ that a warehouse made from nothing gets the same figures in the same order, from
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -30,8 +31,10 @@ from ingestion.reference_rows import (
     settle_keys,
 )
 from ingestion.reference_sources import SourceFile, read_source
+from ingestion.refresh_lock import hold_refresh_lock
 from ingestion.remembered_files import digest_of_files, remember_file, remembered_files
 from ingestion.warehouse import open_warehouse
+from ledger.settings import Settings
 
 
 @dataclass
@@ -81,19 +84,44 @@ class ReferenceReport:
         """Return it as plain values for JSON."""
         return asdict(self)
 
+    def to_record(self) -> dict[str, Any]:
+        """Return what the record of imports keeps, in the shape that it has for CRM files."""
+        return {
+            "files": [
+                {
+                    "name": file.file_name,
+                    "section": file.kind,
+                    "rows": file.rows,
+                    "created": 0 if file.was_loaded else file.accepted,
+                    "unchanged": file.repeated + (file.accepted if file.was_loaded else 0),
+                    "rejected": file.rejected,
+                    "accepted": file.accepted + file.repeated,
+                }
+                for file in self.files
+            ],
+            "reasons": dict(
+                Counter(str(reject.reason) for file in self.files for reject in file.rejects).most_common(5)
+            ),
+        }
+
     def render(self) -> str:
         """Return it as lines for people."""
         return "\n".join(report.render() for report in self.files)
 
 
 def load_reference_files(
-    paths: Iterable[Path], warehouse_path: Path, rejects_dir: Path, *, remembered_dir: Path | None = None
+    paths: Iterable[Path],
+    warehouse_path: Path,
+    rejects_dir: Path,
+    *,
+    remembered_dir: Path | None = None,
+    dry_run: bool = False,
 ) -> ReferenceReport:
     """Load files into raw, one transaction each, and remember them; a file loaded before adds nothing.
 
     `remembered_dir` is `reference/` beside the warehouse unless given. Rejected rows go to
-    `rejects_dir/reference-<file>-<digest>.csv`. Raises ReferenceFileUnread for a file that is no reference file;
-    the files before it stay loaded.
+    `rejects_dir/reference-<file>-<digest>.csv`. A dry run does all this to each file and keeps nothing but the rejects.
+    Raises ReferenceFileUnread for a file that is no reference file; the files before it stay loaded.
     """
     memory = remembered_dir or warehouse_path.parent / "reference"
     report = ReferenceReport()
@@ -103,8 +131,20 @@ def load_reference_files(
             source = read_source(path)
             now = datetime.now(UTC)
             remember = partial(remember_file, memory, path, source.name, source.sha256, now)
-            report.files.append(_load(warehouse, source, rejects_dir, now, before_commit=remember))
+            if dry_run:
+                report.files.append(_load(warehouse, source, rejects_dir, now, is_kept=False))
+            else:
+                report.files.append(_load(warehouse, source, rejects_dir, now, before_commit=remember))
     return report
+
+
+def load_reference_files_in_turn(
+    settings: Settings, paths: Iterable[Path], *, dry_run: bool = False, on_wait: Callable[[str], None] | None = None
+) -> ReferenceReport:
+    """Load files into the warehouse of `settings`, waiting for a refresh that runs; `on_wait` is told that it waits."""
+    # A refresh leaves the warehouse between its steps; loading there would keep dbt out.
+    with hold_refresh_lock(settings, on_wait=on_wait):
+        return load_reference_files(paths, settings.warehouse_path, settings.rejects_dir, dry_run=dry_run)
 
 
 def restore_reference_files(
@@ -116,6 +156,11 @@ def restore_reference_files(
         return ReferenceReport()
     with open_warehouse(warehouse_path) as warehouse:
         return _restore(warehouse, memory, rejects_dir)
+
+
+def tell_reference_file(path: Path) -> str:
+    """Return which kind of reference file this is; raise ReferenceFileUnread for any other. Writes nothing."""
+    return _kind_of(read_source(path))[0].table
 
 
 def reference_digest(warehouse_path: Path) -> str:
@@ -136,14 +181,10 @@ def _load(
     rejects_dir: Path,
     loaded_at: datetime,
     before_commit: Callable[[], None] = lambda: None,
+    *,
+    is_kept: bool = True,
 ) -> FileReport:
-    columns = [COLUMN_SYNONYMS.get(column, column) for column in source.columns]
-    kind = next((kind for kind in KINDS if kind.told_by <= set(columns)), None)
-    if kind is None:
-        needed = "; ".join(f"{kind.table}: {', '.join(sorted(kind.told_by))}" for kind in KINDS)
-        raise ReferenceFileUnread(
-            f"{source.name} is no reference file: its columns are {', '.join(source.columns)}. Needed are {needed}."
-        )
+    kind, columns = _kind_of(source)
     report = FileReport(source.name, source.sha256, kind.table, rows=len(source.rows))
     loaded = warehouse.execute(
         "SELECT accepted, repeated, rejected FROM raw.reference_files WHERE file_sha256 = ?", [source.sha256]
@@ -180,11 +221,23 @@ def _load(
                 loaded_at,
             ],
         )
-        warehouse.execute("COMMIT")
+        warehouse.execute("COMMIT" if is_kept else "ROLLBACK")
     except BaseException:
         warehouse.execute("ROLLBACK")
         raise
     return report
+
+
+def _kind_of(source: SourceFile) -> tuple[Kind, list[str]]:
+    """Tell a file by its columns, and return them by our names; raise ReferenceFileUnread for any other."""
+    columns = [COLUMN_SYNONYMS.get(column, column) for column in source.columns]
+    kind = next((kind for kind in KINDS if kind.told_by <= set(columns)), None)
+    if kind is None:
+        needed = "; ".join(f"{kind.table}: {', '.join(sorted(kind.told_by))}" for kind in KINDS)
+        raise ReferenceFileUnread(
+            f"{source.name} is no reference file: its columns are {', '.join(source.columns)}. Needed are {needed}."
+        )
+    return kind, columns
 
 
 def _figures(warehouse: duckdb.DuckDBPyConnection, kind: Kind) -> dict[Key, tuple[Any, str, int]]:

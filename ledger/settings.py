@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Bad tokens, sessions and log-in links a minute for one address; 0 means no limit.",
     )
+    import_max_mib: int = Field(
+        default=512, ge=1, description="Largest upload of an import over REST or in the workspace, in MiB."
+    )
     checkpoint_seconds: int = Field(
         default=5,
         ge=0,
@@ -108,6 +111,11 @@ class Settings(BaseSettings):
     def rejects_dir(self) -> Path:
         """Folder of the rows that imports turned away, with reasons."""
         return self.home / "rejects"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Folder of files that were sent to be imported; each is deleted when its import has ended."""
+        return self.home / "uploads"
 
     @property
     def sample_dir(self) -> Path:

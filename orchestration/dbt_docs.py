@@ -40,8 +40,8 @@ def build_docs(settings: Settings) -> Path:
 
     Waits for a refresh under way, as it reads the warehouse.
     """
+    from ingestion.refresh_lock import hold_refresh_lock
     from orchestration.dbt_in_process import generate_docs
-    from orchestration.refresh_lock import hold_refresh_lock
 
     with hold_refresh_lock(settings):
         version = definition_version(settings.dbt_project_dir)

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from ingestion.refresh_lock import hold_refresh_lock
 from ledger.settings import Settings
 from orchestration.failed_checks import FailedCheck
 from orchestration.freshness import News, find_news
-from orchestration.refresh_lock import hold_refresh_lock
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent

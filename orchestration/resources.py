@@ -13,11 +13,11 @@ from typing import Any
 import dagster as dg
 import structlog
 
+from ingestion.refresh_lock import hold_refresh_lock
 from ledger.settings import Settings
 from orchestration.definition_version import definition_version
 from orchestration.failed_checks import FailedCheck
 from orchestration.log_verification import LogVerification
-from orchestration.refresh_lock import hold_refresh_lock
 from orchestration.run_records import records_path
 
 LOCK_TAG = "dealbook/refresh_lock"

@@ -6,9 +6,9 @@ A tick also tidies up after runs whose process died, which would otherwise hold 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from ingestion.refresh_lock import hold_refresh_lock, is_refresh_running
 from ledger.settings import Settings
 from orchestration.freshness import find_news
-from orchestration.refresh_lock import hold_refresh_lock, is_refresh_running
 from orchestration.resources import mark_dead_runs, today
 
 NIGHTLY_AT = "10 0 * * *"  # ten minutes into the new day: the day before is over everywhere in the time zone

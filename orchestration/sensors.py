@@ -23,9 +23,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from ingestion.log_position import last_fact
 from ingestion.publishing import list_publications
+from ingestion.refresh_lock import is_refresh_running
 from ledger.settings import Settings
 from ledger.store import Ledger
-from orchestration.refresh_lock import is_refresh_running
 from orchestration.run_records import last_record
 from orchestration.schedules import tidy_dead_runs
 

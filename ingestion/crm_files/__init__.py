@@ -12,6 +12,7 @@ from ingestion.crm_files.errors import FileInvalid, MappingInvalid
 from ingestion.crm_files.importing import import_files, sections_of
 from ingestion.crm_files.mapping import load_mapping, shipped_mappings
 from ingestion.crm_files.proposing import Proposal, propose
+from ingestion.crm_files.reading import digest_of_files
 from ingestion.crm_files.report import FileReport, ImportReport
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ImportReport",
     "MappingInvalid",
     "Proposal",
+    "digest_of_files",
     "import_files",
     "load_mapping",
     "propose",

@@ -6,7 +6,6 @@ Deals go in by batches of `BATCH_DEALS`, a transaction each: an import that is i
 again, for what is there already is left alone. A strict import and a dry run are one transaction.
 """
 
-import hashlib
 import re
 import time
 from collections import Counter
@@ -25,7 +24,7 @@ from ingestion.crm_files.errors import FileInvalid
 from ingestion.crm_files.fields import Section
 from ingestion.crm_files.loading import Loader
 from ingestion.crm_files.mapping import Mapping, load_mapping
-from ingestion.crm_files.reading import digest_of, read_batches, read_header
+from ingestion.crm_files.reading import digest_of_files, read_batches, read_header
 from ingestion.crm_files.report import FileReport, ImportReport
 from ingestion.crm_files.staging import Reject, Staging
 from ledger.actors import Actor
@@ -47,24 +46,37 @@ def import_files(
     strict: bool = False,
     rejects_dir: Path,
     on_progress: Progress | None = None,
+    mapping_name: str = "",
+    import_id: str = "",
 ) -> ImportReport:
     """Import CRM exports that belong together through a mapping (name of a shipped one, or a TOML file).
 
     Rows that cannot go in are written to `rejects_dir/<import id>-<file>.csv` (also by a dry run) and to the table of
     rejects; the rest goes in. With `strict`, one such row keeps everything out. `on_progress(what, done, total)` is
-    told how far it is, a total of 0 meaning that it is not known. Raises `MappingInvalid` or `FileInvalid` before
-    anything is written.
+    told how far it is, a total of 0 meaning that it is not known; what it raises ends the import between two
+    transactions. `mapping_name` is what the record calls the mapping. With `import_id` the record exists already, and
+    a dry run is noted in it, too. Raises `MappingInvalid` or `FileInvalid` before anything is written.
     """
     files = [Path(path) for path in paths]
-    run = _Import(ledger, actor, files, load_mapping(mapping), str(mapping), on_progress or (lambda *_: None))
+    name = mapping_name or str(mapping)
+    run = _Import(ledger, actor, files, load_mapping(mapping), name, on_progress or (lambda *_: None), import_id)
     return run.run(dry_run=dry_run, strict=strict, rejects_dir=rejects_dir)
 
 
 class _Import:
     def __init__(
-        self, ledger: Ledger, actor: Actor, files: list[Path], mapping: Mapping, name: str, on_progress: Progress
+        self,
+        ledger: Ledger,
+        actor: Actor,
+        files: list[Path],
+        mapping: Mapping,
+        name: str,
+        on_progress: Progress,
+        import_id: str,
     ) -> None:
         self.ledger, self.actor, self.files, self.mapping, self.name = ledger, actor, files, mapping, name
+        self.import_id = import_id
+        self.is_strict = False
         self.on_progress = on_progress
         self.now = datetime.now(UTC)
         headers = _headers_of(files, mapping)
@@ -77,7 +89,8 @@ class _Import:
         self.session: Session | None = None  # the one transaction of a strict import or a dry run
 
     def run(self, *, dry_run: bool, strict: bool, rejects_dir: Path) -> ImportReport:
-        started = time.monotonic()
+        self.started = time.monotonic()
+        self.is_strict = strict
         with Staging() as self.staging:
             self._stage()
             if dry_run or strict:
@@ -86,8 +99,11 @@ class _Import:
                 self._run_in_batches()
             self._count_rejects()
             self._write_rejects(rejects_dir)
-        self.report.seconds = round(time.monotonic() - started, 3)
+        self.report.seconds = self._seconds()
         return self.report
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.started, 3)
 
     # ---- files to staging
 
@@ -154,26 +170,28 @@ class _Import:
             self.report.entries = 0
             self.report.agents_created = []
             self._start()
-            with self._transaction() as session:
-                self._insert_rejects(session)
-                rows = self.report.rows
-                finish_import(session, self.report.import_id, rows, accepted=0, rejected=rows, actor=self.actor)
+            self._finish(rejects=True)
+        elif dry_run and self.import_id:
+            self._finish(rejects=True)
 
     def _start(self) -> None:
-        digests = [digest_of(path) for path in self.files]
-        listing = "".join(f"{digest}  {path.name}\n" for digest, path in zip(digests, self.files, strict=True))
+        if self.import_id:
+            self.report.import_id = self.import_id
+            return
         with self._transaction() as session:
             self.report.import_id = start_import(
                 session,
                 self.actor,
                 file_name=", ".join(path.name for path in self.files)[:500],
-                # Of several files: the digest of what sha256sum prints for them.
-                file_sha256=digests[0] if len(digests) == 1 else hashlib.sha256(listing.encode()).hexdigest(),
+                file_sha256=digest_of_files(self.files),
                 mapping=self.name[:200],
+                is_strict=self.is_strict,
             )
 
     def _finish(self, *, rejects: bool) -> None:
         self._count_rejects()
+        self.report.seconds = self._seconds()
+        accepted = 0 if self.report.outcome == "refused" else self.report.accepted
         with self._transaction() as session:
             if rejects:
                 self._insert_rejects(session)
@@ -181,9 +199,11 @@ class _Import:
                 session,
                 self.report.import_id,
                 rows=self.report.rows,
-                accepted=self.report.accepted,
-                rejected=self.report.rejected,
+                accepted=accepted,
+                rejected=self.report.rows - accepted,
                 actor=self.actor,
+                outcome=self.report.outcome,
+                report=self.report.to_record(),
             )
 
     def _import_all(self) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import io
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,15 @@ def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_files(paths: Sequence[Path]) -> str:
+    """Return the digest by which an import is known: that of its file, or of what sha256sum prints for several."""
+    digests = [digest_of(path) for path in paths]
+    if len(digests) == 1:
+        return digests[0]
+    listing = "".join(f"{digest}  {path.name}\n" for digest, path in zip(digests, paths, strict=True))
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def is_parquet(path: Path) -> bool:

@@ -65,6 +65,21 @@ class ImportReport:
             "files": [asdict(file) | {"accepted": file.accepted} for file in self.files],
         }
 
+    def to_record(self) -> dict[str, Any]:
+        """Return what the record of imports keeps: files by their names alone, without where they lay."""
+        files = [
+            {key: value for key, value in asdict(file).items() if key != "rejects_file"}
+            | {"name": Path(file.name).name, "accepted": file.accepted}
+            for file in self.files
+        ]
+        return {
+            "files": files,
+            "agents_created": self.agents_created,
+            "entries": self.entries,
+            "reasons": self.reasons,
+            "seconds": self.seconds,
+        }
+
     def render(self) -> str:
         """Return the report as text for a terminal."""
         width = max([len(Path(file.name).name) for file in self.files], default=4)

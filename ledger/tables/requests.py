@@ -1,16 +1,21 @@
 """What came in from outside: imports with their rejects, and answers kept for repeated requests."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ledger.columns import UtcDateTime
+from ledger.columns import JsonText, UtcDateTime
 from ledger.tables.declarative import Base, Identified
 
 
 class Import(Identified, Base):
-    """A file that was imported. While it has added nothing, `is_logged` is false and the log does not mention it."""
+    """Files that were imported. While they have added nothing, `is_logged` is false and the log does not mention it.
+
+    `outcome` is null while it runs, and for good if it was interrupted; `report` is what became of the rows, file by
+    file; `problem` says why it failed.
+    """
 
     __tablename__ = "imports"
 
@@ -23,6 +28,12 @@ class Import(Identified, Base):
     accepted: Mapped[int | None]
     rejected: Mapped[int | None]
     is_logged: Mapped[bool]
+    kind: Mapped[str] = mapped_column(String(16))
+    is_dry_run: Mapped[bool]
+    is_strict: Mapped[bool]
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    report: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    problem: Mapped[str | None] = mapped_column(Text)
 
 
 class ImportReject(Base):

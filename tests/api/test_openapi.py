@@ -1,12 +1,15 @@
 """The description of the API is complete: statuses, problems, examples, money. What it promises, the guide shows."""
 
 import re
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.problems import OWN_STATUSES, PROBLEMS_PAGE, read_problem_sections, status_of
+from ingestion.sample_files import write_sample
 from ledger import errors
 from ledger.settings import PROJECT_DIR
 from tests.api.conftest import People
@@ -37,6 +40,17 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
+
+
+def body_schema(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """What a route takes: a JSON document, or a form where files are sent."""
+    [(media_type, content)] = operation["requestBody"]["content"].items()
+    if media_type == "multipart/form-data":
+        schema: dict[str, Any] = content["schema"]
+        return schema
+    assert media_type == "application/json"
+    found: dict[str, Any] = document["components"]["schemas"][content["schema"]["$ref"].split("/")[-1]]
+    return found
 
 
 def test_each_problem_has_a_section_with_its_status_and_no_section_is_left_over() -> None:
@@ -84,8 +98,7 @@ def test_every_route_and_body_explains_itself(document: dict[str, Any]) -> None:
         assert operation["summary"], (method, path)
         assert operation["description"], (method, path)
         if "requestBody" in operation:
-            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-            assert document["components"]["schemas"][reference.split("/")[-1]]["examples"], (method, path)
+            assert body_schema(document, operation)["examples"], (method, path)
 
 
 def test_examples_are_accepted_as_they_stand(client: TestClient, people: People, document: dict[str, Any]) -> None:
@@ -110,9 +123,7 @@ def test_unknown_fields_are_refused_by_every_body(document: dict[str, Any]) -> N
     """The description says so, and therefore generated clients know."""
     for path, method, operation in operations(document):
         if "requestBody" in operation:
-            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-            schema = document["components"]["schemas"][reference.split("/")[-1]]
-            assert schema["additionalProperties"] is False, (method, path)
+            assert body_schema(document, operation)["additionalProperties"] is False, (method, path)
 
 
 def test_the_guide_names_every_route_and_no_other(document: dict[str, Any]) -> None:
@@ -122,8 +133,9 @@ def test_the_guide_names_every_route_and_no_other(document: dict[str, Any]) -> N
     assert listed == {(method, path.split("?")[0]) for method, path in served}
 
 
-def test_the_guide_s_commands_work(client: TestClient, people: People) -> None:
+def test_the_guide_s_commands_work(client: TestClient, people: People, tmp_path: Path) -> None:
     """Each curl of the guide is sent as it stands, in order, and answers as the guide says."""
+    write_sample(tmp_path, deals=5, agents=2, years=1, seed=1, until=date(2025, 12, 31))
     text = GUIDE.read_text()
     blocks = re.findall(r"```sh\n(curl .*?)\n```\n\n.*?(\d{3})", text, flags=re.DOTALL)
     assert len(blocks) >= 5
@@ -131,12 +143,16 @@ def test_the_guide_s_commands_work(client: TestClient, people: People) -> None:
     for command, status in blocks:
         for name, value in known.items():
             command = command.replace(f"${name}", value)
-        method = (re.search(r"-X (\w+)", command) or ["", "POST" if "-d " in command else "GET"])[1]
+        form = re.findall(r"-F (\w+)=(\S+)", command)
+        files = [(name, (value[1:], (tmp_path / value[1:]).read_bytes())) for name, value in form if value[0] == "@"]
+        values = {name: value for name, value in form if value[0] != "@"}
+        method = (re.search(r"-X (\w+)", command) or ["", "POST" if form or "-d " in command else "GET"])[1]
         headers = dict(header.split(": ", 1) for header in re.findall(r"-H ['\"](.+?)['\"](?=\s|$)", command))
         body = re.search(r"-d '(.+?)'", command, flags=re.DOTALL)
         address = re.search(r"http://127\.0\.0\.1:8000(/\S*?)['\"]?(?=\s|$)", command)
         assert address, command
-        response = client.request(method, address[1], headers=headers, content=body[1] if body else None)
+        sent: dict[str, Any] = {"data": values, "files": files} if form else {"content": body[1] if body else None}
+        response = client.request(method, address[1], headers=headers, **sent)
         assert response.status_code == int(status), (command, response.text)
         if method == "POST" and "id" in response.json() and "DEAL" not in known:
             known["DEAL"] = response.json()["id"]

@@ -20,6 +20,7 @@ from ledger.access import SYSTEM, Action, Line, is_permitted
 from ledger.actors import Actor
 from ledger.commissions import NewCommission
 from ledger.deals import NewDeal
+from ledger.imports import finish_import, start_import
 from ledger.settings import Settings
 from ledger.store import Ledger
 from ledger.vocabulary import AssetType, CommissionType, DealType, PipelineStage
@@ -92,6 +93,12 @@ def _make_token(world: World) -> None:
     world.ids["token_id"] = access.create_token(world.session, SYSTEM, world.other.id, name="script")[0].id
 
 
+def _import(world: World) -> None:
+    import_id = start_import(world.session, SYSTEM, file_name="a.csv", file_sha256="0" * 64, mapping="sample_crm")
+    finish_import(world.session, import_id, 0, 0, 0)
+    world.ids["import_id"] = import_id
+
+
 Body = dict[str, Any] | Callable[[World], dict[str, Any]]
 
 
@@ -103,9 +110,14 @@ class Row:
     about: About
     body: Body | None = None
     prepare: Callable[[World], None] | None = None
+    form: dict[str, str] | None = None  # a form with a file, in place of a body
     listed: str | None = None  # for lists narrowed to what the caller may see: the id that is in it or not
 
 
+DEALS = (
+    "Deal ID,Deal Name,Agent,Client,Contact,Property Class,Service,Stage,Lead Source,Value,Currency,Probability,"
+    "Created,Expected Close,Closed,District\n"
+)
 LINE = {"commission_type": "referral", "basis_amount": "1.00", "basis_currency": "SGD", "commission_rate": "0.1000"}
 NEW_DEAL = {"title": "Tower", "asset_type": "office", "deal_type": "lease"}
 READ, WRITE, SETTLE, ACCESS = Action.READ_DEAL, Action.WRITE_DEAL, Action.SETTLE_COMMISSION, Action.MANAGE_ACCESS
@@ -164,6 +176,12 @@ ROWS: dict[str, Row] = {
     "GET /deals/performance/benchmarks": Row(None, "nothing"),
     "GET /performance/leaderboard": Row(None, "nothing"),
     "GET /publication": Row(None, "nothing"),
+    "POST /imports": Row(Action.IMPORT, "nothing", form={"mapping": "sample_crm"}),
+    "GET /imports": Row(Action.IMPORT, "nothing"),
+    "GET /imports/{import_id}": Row(Action.IMPORT, "nothing", prepare=_import),
+    "GET /imports/{import_id}/rejects.csv": Row(Action.IMPORT, "nothing", prepare=_import),
+    "GET /mappings": Row(Action.IMPORT, "nothing"),
+    "POST /mappings/proposal": Row(Action.IMPORT, "nothing", form={"source": "our_crm"}),
     "GET /jobs": Row(None, "nothing"),
     "GET /me": Row(None, "nothing"),
     "GET /users": Row(ACCESS, "nothing"),
@@ -250,6 +268,8 @@ def _send(client: TestClient, operation: str, row: Row, world: World, ids: dict[
         method,
         "/api/v1" + path.format(**ids),
         json=body,
+        data=row.form,
+        files={"files": ("deals.csv", DEALS)} if row.form else None,
         params={"agent_id": world.deal_agent.id} if is_numbers else {"limit": 200} if row.listed else None,
         headers=world.caller.auth | {"If-Match": "*"},
     )

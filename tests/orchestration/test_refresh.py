@@ -16,10 +16,10 @@ import pytest
 from filelock import FileLock
 
 from ingestion.publishing import current_publication, rollback_publication
+from ingestion.refresh_lock import WAITING
 from ledger.log.entry import Draft
 from orchestration.dbt_docs import docs_path
 from orchestration.instance import open_instance
-from orchestration.refresh_lock import WAITING
 from tests.orchestration.conftest import DAY, Office
 from tests.support.living_ledger import append, append_deals, tamper
 

@@ -1,4 +1,4 @@
-"""One refresh at a time on one machine: the command line, the Dagster UI and the schedules all take this lock.
+"""One writer of the warehouse at a time on one machine: refreshes and reference files take this lock.
 
 It is a lock of the operating system: it ends with its process, however that ends.
 """
