@@ -21,6 +21,8 @@ _MEANINGS = {
     500: "Our fault; nothing was changed.",
     503: "Nothing is published yet: run `dealbook refresh`. For writes: the ledger is an old copy, see the problem.",
 }
+READS_ONLY = "x-reads-only"
+"""Marks a POST that changes nothing: it looks at what is sent."""
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 Responses = dict[int | str, dict[str, Any]]
 
@@ -64,7 +66,7 @@ def install(app: FastAPI) -> None:
         document = build()
         for operations in document["paths"].values():
             for method, operation in operations.items():
-                if method != "get":
+                if method != "get" and not operation.get(READS_ONLY):
                     _document_receipt(operation["responses"])
                 for response in operation["responses"].values():
                     content = response.get("content", {})
@@ -76,7 +78,7 @@ def install(app: FastAPI) -> None:
 
 
 def _document_receipt(responses: dict[str, Any]) -> None:
-    """Describe the receipt at the answers that tell of a change."""
+    """Describe the receipt at the answers that tell of a change; 202 only promises one."""
     for status, response in responses.items():
-        if status.startswith("2"):
+        if status.startswith("2") and status != "202":
             response.setdefault("headers", {}).setdefault(receipts.HEADER, receipts.DOCUMENTED)
