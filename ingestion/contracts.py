@@ -290,6 +290,26 @@ class RoiMetrics(RawTable):
     loaded_at: Instant
 
 
+class DealCommissions(RawTable):
+    """One row per accepted amount of a deal's commission; unique by deal, item and effective date.
+
+    `deal` is the deal's external reference (source:id) or its id. `commission` is what the agency earns with the deal,
+    `external_co_broke` what it passes on of that to other agencies; both before fees.
+    """
+
+    reference_id: str = pa.Field(unique=True)
+    deal: str
+    item: str = pa.Field(isin=["commission", "external_co_broke"])
+    amount: Money = pa.Field(ge=0)
+    currency: str = pa.Field(str_matches=CURRENCY)
+    effective_date: pl.Date
+    source: str
+    file_name: str
+    file_sha256: str
+    line: int = pa.Field(ge=1)
+    loaded_at: Instant
+
+
 LOG_TABLES: dict[str, type[LogFacts]] = {
     "deal_events": DealEvents,
     "stage_events": StageEvents,
@@ -304,6 +324,7 @@ REFERENCE_TABLES: dict[str, type[RawTable]] = {
     "targets": Targets,
     "agent_costs": AgentCosts,
     "roi_metrics": RoiMetrics,
+    "deal_commissions": DealCommissions,
 }
 
 

@@ -17,6 +17,7 @@ from ingestion.contracts import (
     MONTH,
     QUARTER,
     AgentCosts,
+    DealCommissions,
     FxRates,
     PerformanceBenchmarks,
     RawTable,
@@ -100,6 +101,13 @@ KINDS = (
         "cost_amount",
         "month",
     ),
+    Kind(
+        "deal_commissions",
+        DealCommissions,
+        frozenset({"deal", "item", "amount", "currency"}),
+        ("deal", "item", "effective_date"),
+        "amount",
+    ),
 )
 
 
@@ -166,7 +174,7 @@ def _typed(name: str, text: str, dtype: pl.DataType) -> Any:
         return _exact_decimal(text, dtype)
     if dtype == pl.Date:
         return _iso_date(text)
-    if name in ("asset_type", "deal_type", "cohort", "metric_key"):
+    if name in ("asset_type", "deal_type", "cohort", "metric_key", "item"):
         word = text.lower().replace(" ", "_").replace("-", "_")
         synonyms = {"asset_type": ASSET_TYPE_SYNONYMS, "deal_type": DEAL_TYPE_SYNONYMS}.get(name, {})
         return synonyms.get(word, word)

@@ -79,12 +79,12 @@ def _busy(path: Path) -> str:
 
 
 def _create_raw(connection: duckdb.DuckDBPyConnection) -> None:
-    # The oldest table and the youngest: a warehouse of an earlier version gets what has been added since.
+    # The oldest table and the youngest two: a warehouse of an earlier version gets what has been added since.
     found = connection.execute(
         "SELECT count(*) FROM duckdb_tables() "
-        "WHERE schema_name = 'raw' AND table_name IN ('deal_events', 'roi_metrics')"
+        "WHERE schema_name = 'raw' AND table_name IN ('deal_events', 'roi_metrics', 'deal_commissions')"
     ).fetchall()
-    if found[0][0] == 2:
+    if found[0][0] == 3:
         return
     from ingestion.contracts import LOG_TABLES, REFERENCE_TABLES, create_table  # imports polars; only when needed
 

@@ -17,8 +17,9 @@
     {{ start_of_business_day(dbt.dateadd('day', 1, as_of_date())) }}
 {%- endmacro %}
 
-{#- The two columns that close every mart row. -#}
+{#- The three columns that close every mart row: what its numbers are a function of. -#}
 {% macro provenance() -%}
+    {{ as_of_date() }} as as_of_date,
     {{ log_size() }} as log_size,
     cast('{{ var("definition_version") }}' as {{ dbt.type_string() }}) as definition_version
 {%- endmacro %}

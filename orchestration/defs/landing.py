@@ -30,6 +30,7 @@ RAW_REFERENCE_TABLES = {
     "targets": "Targets of value won by agent and quarter, as loaded from files.",
     "agent_costs": "Costs of agents by month and lead source, as loaded from files.",
     "roi_metrics": "Costs of lead sources by month from an older system's ROI feed, as loaded from files.",
+    "deal_commissions": "Commissions of deals and what goes to other agencies, as loaded from files.",
 }
 
 

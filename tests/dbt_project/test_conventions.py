@@ -45,10 +45,10 @@ def test_a_model_opens_with_its_grain_and_describes_every_column(path: Path) -> 
 
 
 def test_the_last_columns_say_where_a_row_comes_from() -> None:
-    """Every mart row carries how much of the log was read and by which definitions."""
+    """Every mart row carries the day asked about, how much of the log was read and by which definitions."""
     for path in MARTS:
         names = [column["name"] for column in described(path)["columns"]]
-        assert names[-2:] == ["log_size", "definition_version"], path.stem
+        assert names[-3:] == ["as_of_date", "log_size", "definition_version"], path.stem
 
 
 def test_every_mart_has_a_grain_that_is_tested() -> None:

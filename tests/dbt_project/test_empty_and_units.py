@@ -1,6 +1,7 @@
 """The project on a warehouse without a single fact, and the unit tests of its formulas."""
 
 import pytest
+import yaml
 
 from tests.support.dbt_runs import PROJECT, Warehouse
 from tests.support.raw_tables import create_raw_tables
@@ -34,7 +35,14 @@ def test_schemas_are_named_as_readers_expect(empty: Warehouse) -> None:
 def test_every_formula_gives_the_number_that_its_unit_test_states(empty: Warehouse) -> None:
     """All of dbt's unit tests pass, and none was left out."""
     results = empty.run_dbt("test", "--select", "test_type:unit", as_of_date="2024-01-01")
-    assert len(results) >= 26
+    assert len(results) >= 45
+
+
+def test_every_formula_has_a_unit_test() -> None:
+    """Each mart and each intermediate model is the subject of at least one."""
+    models = {path.stem for folder in ("marts", "intermediate") for path in (PROJECT / "models" / folder).glob("*.sql")}
+    files = (PROJECT / "models").glob("*/unit_tests/*.yml")
+    assert models <= {test["model"] for file in files for test in yaml.safe_load(file.read_text())["unit_tests"]}
 
 
 def test_a_run_that_was_not_told_its_day_fails(empty: Warehouse) -> None:

@@ -14,6 +14,7 @@ from ingestion.warehouse import open_warehouse
 from ledger.settings import PROJECT_DIR
 
 TARGETS = "agent,quarter,amount,currency,effective_date,source\n"
+DEAL_COMMISSIONS = "deal,item,amount,currency,effective_date,source\n"
 COSTS = "agent_email,month,lead_source,amount,currency,effective_date,source\n"
 FEED = "agent,month,lead_source,spend,currency,effective_date,source\n"
 
@@ -150,6 +151,30 @@ def test_a_bad_row_is_turned_away_with_its_line_and_column(
     assert reason in report.rejects[0].reason
 
 
+def test_a_deals_commission_and_what_is_passed_on_are_two_amounts_of_one_deal(warehouse: Path) -> None:
+    """Each item has its own row and day; another word, a second value for one day and an undated amount are not taken."""
+    rows = (
+        "crm:D-7,Commission,30000,sgd,2024-05-01,accounts\n"
+        "crm:D-7,external co-broke,7500.00,SGD,2024-05-01,accounts\n"
+        "crm:D-7,commission,31000,SGD,2024-06-01,accounts\n"
+        "crm:D-8,fees,10,SGD,2024-05-01,accounts\n"
+        "crm:D-9,commission,10,SGD,,accounts\n"
+        "crm:D-7,commission,29000,SGD,2024-06-02,accounts\n"
+        "crm:D-7,commission,28000,SGD,2024-06-02,accounts\n"
+    )
+    report = _load(warehouse, DEAL_COMMISSIONS, rows)
+    assert (report.kind, report.accepted, report.rejected) == ("deal_commissions", 3, 4)
+    assert _ask(warehouse, "SELECT deal, item, amount, currency FROM raw.deal_commissions ORDER BY line") == [
+        ("crm:D-7", "commission", Decimal(30000), "SGD"),
+        ("crm:D-7", "external_co_broke", Decimal(7500), "SGD"),
+        ("crm:D-7", "commission", Decimal(31000), "SGD"),
+    ]
+    reasons = {reject.line: reject.reason for reject in report.rejects}
+    assert "not one of: commission, external_co_broke" in reasons[5]
+    assert "is missing" in reasons[6]
+    assert "contradicts" in reasons[7] and "contradicts" in reasons[8]
+
+
 def test_a_target_is_revised_by_a_later_day_and_never_replaced(warehouse: Path) -> None:
     """Two values for one key and day are an error that names both; a later day is another figure."""
     _load(warehouse, TARGETS, "all,2024-Q1,100,SGD,,S\n", "first.csv")
@@ -167,9 +192,11 @@ def test_a_warehouse_of_an_earlier_version_gets_the_new_tables_and_keeps_its_own
         connection.execute("DROP TABLE raw.targets")
         connection.execute("DROP TABLE raw.agent_costs")
         connection.execute("DROP TABLE raw.roi_metrics")
+        connection.execute("DROP TABLE raw.deal_commissions")
     assert _load(warehouse, TARGETS, "all,2024-Q1,100,SGD,,S\n").accepted == 1
     assert _ask(warehouse, "SELECT log_size FROM raw.watermark") == [(7,)]
-    assert _ask(warehouse, "SELECT count(*) FROM raw.agent_costs") == [(0,)]
+    for table in ("agent_costs", "deal_commissions"):
+        assert _ask(warehouse, f"SELECT count(*) FROM raw.{table}") == [(0,)]
     assert _load(warehouse, FEED, "all,2024-01,Portal,100,SGD,,S\n", "feed.csv").accepted == 1
 
 

@@ -210,7 +210,6 @@ final as (
         {{ divide('confirmed_commission_amount', 'deals_closed_won') }} as revenue_per_won_deal,
         open_days,
         {{ divide('confirmed_commission_amount', 'open_days') }} as revenue_per_open_day,
-        {{ as_of_date() }} as as_of_date,
         {{ provenance() }}
     from rated
 )

@@ -291,7 +291,6 @@ final as (
         region,
         source,
         effective_date,
-        {{ as_of_date() }} as as_of_date,
         {{ provenance() }}
     from compared
 )

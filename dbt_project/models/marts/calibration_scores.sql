@@ -80,7 +80,6 @@ final as (
         case when totals.n >= 20 then {{ divide('totals.confidence_sum', 'totals.n') }} end as mean_confidence,
         case when totals.n >= 20 then {{ divide('totals.won_n', 'totals.n') }} end as won_share,
         case when totals.n >= 20 then {{ divide('totals.squared_error_sum', 'totals.n') }} end as brier_score,
-        {{ as_of_date() }} as as_of_date,
         {{ provenance() }}
     from totals
     left join agents on totals.agent_id = agents.agent_id

@@ -270,7 +270,6 @@ final as (
         costed.cost_unconverted_count,
         costed.cost_amount,
         {{ divide('costed.confirmed_commission_amount - costed.cost_amount', 'costed.cost_amount') }} as roi,
-        {{ as_of_date() }} as as_of_date,
         {{ provenance() }}
     from costed
     left join agents on costed.agent_id = agents.agent_id

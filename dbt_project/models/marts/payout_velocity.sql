@@ -67,7 +67,6 @@ final as (
         {{ count_of('measured.out_of_order_n') }} as out_of_order_n,
         {{ days_of(divide('measured.total_microseconds', 'measured.n')) }} as avg_days,
         {{ days_of('measured.median_microseconds') }} as median_days,
-        {{ as_of_date() }} as as_of_date,
         {{ provenance() }}
     from measured
     left join agents on measured.agent_id = agents.agent_id

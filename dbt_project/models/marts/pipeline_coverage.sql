@@ -110,7 +110,6 @@ final as (
         {{ count_of('unconverted_count') }} as unconverted_count,
         case when target_amount is not null then {{ divide('weighted_pipeline_value', 'remaining_amount') }} end
             as pipeline_coverage,
-        {{ as_of_date() }} as as_of_date,
         {{ provenance() }}
     from targeted
 )

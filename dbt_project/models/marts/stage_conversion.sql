@@ -118,7 +118,6 @@ final as (
         {{ count_of(var('conversion_window_days')) }} as window_days,
         cast('first entry of the deal; any later stage but closed_lost; skipped counts' as {{ dbt.type_string() }})
             as rules,
-        {{ as_of_date() }} as as_of_date,
         {{ provenance() }}
     from counted
 )
