@@ -152,7 +152,7 @@ def test_a_bad_row_is_turned_away_with_its_line_and_column(
 
 
 def test_a_deals_commission_and_what_is_passed_on_are_two_amounts_of_one_deal(warehouse: Path) -> None:
-    """Each item has its own row and day; another word, a second value for one day and an undated amount are not taken."""
+    """Each item has its own row and day; another word, two values for one day, and an undated amount are not taken."""
     rows = (
         "crm:D-7,Commission,30000,sgd,2024-05-01,accounts\n"
         "crm:D-7,external co-broke,7500.00,SGD,2024-05-01,accounts\n"

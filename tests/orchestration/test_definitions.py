@@ -25,11 +25,13 @@ MARTS = {
     "cycle_times",
     "deal_revisions",
     "deals",
+    "house_share",
     "lead_source_roi",
     "payout_velocity",
     "performance_benchmarks",
     "pipeline_coverage",
     "pipeline_stage_daily",
+    "recalibrated_pipeline",
     "stage_conversion",
     "stage_visits",
 }

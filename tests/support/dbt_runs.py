@@ -15,13 +15,14 @@ PROJECT = Path(__file__).resolve().parent.parent.parent / "dbt_project"
 class Warehouse:
     """A DuckDB file with raw tables, and the marts that dbt builds from them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project: Path = PROJECT) -> None:
         self.path = folder / "warehouse.duckdb"
         self.target = folder / "target"
+        self.project = project
 
     def copy_to(self, folder: Path) -> "Warehouse":
         """Return a copy, so that a test may build something else without disturbing the others."""
-        copy = Warehouse(folder)
+        copy = Warehouse(folder, self.project)
         shutil.copy(self.path, copy.path)
         return copy
 
@@ -31,7 +32,7 @@ class Warehouse:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("DEALBOOK_WAREHOUSE", str(self.path))
             environment.setenv("DBT_TARGET_PATH", str(self.target))
-            folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+            folders = ["--project-dir", str(self.project), "--profiles-dir", str(self.project)]
             outcome = dbtRunner().invoke(
                 ["--quiet", "--log-level-file", "none", *arguments, *folders, "--vars", json.dumps(facts)]
             )
