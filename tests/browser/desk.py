@@ -98,3 +98,15 @@ def ask_rest(page: Page, office: Office, path: str) -> Any:
     """Return what REST answers the manager."""
     headers = {"Authorization": f"Bearer {office.agency.manager_token}"}
     return page.request.get(f"{office.address}/api/v1{path}", headers=headers).json()
+
+
+def list_rest(page: Page, office: Office, path: str) -> list[Any]:
+    """Return the items of all pages that REST answers the manager."""
+    items: list[Any] = []
+    cursor = ""
+    while True:
+        answer = ask_rest(page, office, f"{path}{'&' if '?' in path else '?'}limit=200{cursor}")
+        items += answer["items"]
+        if not answer["next_cursor"]:
+            return items
+        cursor = f"&cursor={answer['next_cursor']}"

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from ledger.vocabulary import PipelineStage
 from tests.browser.conftest import Office
-from tests.browser.desk import ask_rest
+from tests.browser.desk import ask_rest, list_rest
 
 pytestmark = pytest.mark.browser
 
@@ -114,7 +114,7 @@ def test_open_value_by_stage_is_that_of_the_day(manager_page: Page, office: Offi
 def test_benchmarks_are_bars_beside_the_agent(manager_page: Page, office: Office, anna: str) -> None:
     """Each figure has the agent's bar with its number of deals, and a bar for each benchmark with its source."""
     open_charts(manager_page, office, f"?agent_id={anna}")
-    items = ask_rest(manager_page, office, f"/performance/comparison?agent_id={anna}")["items"]
+    items = list_rest(manager_page, office, f"/performance/comparison?agent_id={anna}")
     overall = [item for item in items if item["asset_type"] is None and item["deal_type"] is None]
     groups: dict[str, list[Any]] = {}
     for item in overall:

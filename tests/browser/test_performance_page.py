@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Office
+from tests.browser.desk import list_rest
 
 pytestmark = pytest.mark.browser
 
@@ -112,12 +113,8 @@ def test_benchmarks_stand_beside_the_agent(manager_page: Page, office: Office) -
     """Each comparison shows both figures, the source and the number of deals behind them, as REST has them."""
     agent_id = office.agency.agents["Anna Lim"]
     manager_page.goto(f"{office.address}/agents/performance?agent_id={agent_id}")
-    answer = manager_page.request.get(
-        f"{office.address}/api/v1/performance/comparison",
-        params={"agent_id": agent_id},
-        headers={"Authorization": f"Bearer {office.agency.manager_token}"},
-    ).json()
-    overall = [item for item in answer["items"] if item["asset_type"] is None and item["deal_type"] is None]
+    items = list_rest(manager_page, office, f"/performance/comparison?agent_id={agent_id}")
+    overall = [item for item in items if item["asset_type"] is None and item["deal_type"] is None]
     assert overall
     manager_page.get_by_role("button", name="Against benchmarks as a table").click()
     rows = manager_page.locator("#benchmarks tbody tr")
@@ -131,7 +128,7 @@ def test_benchmarks_stand_beside_the_agent(manager_page: Page, office: Office) -
         expect(cells.nth(3)).to_have_text(f"{item['n']:,}")
         expect(cells.nth(4)).to_contain_text(item["source"])
     manager_page.get_by_role("button", name="By type too").click()
-    expect(rows).to_have_count(len(answer["items"]))
+    expect(rows).to_have_count(len(items))
 
 
 def test_the_chip_says_what_the_numbers_cover(manager_page: Page, office: Office) -> None:
