@@ -11,6 +11,8 @@ import typer
 from dealbook_console import AsJson, err, open_ledger, out, print_json, read_settings
 
 audit_app = typer.Typer(help="The tamper-evident log.", no_args_is_help=True)
+keys_app = typer.Typer(help="The keys that sign the log.", no_args_is_help=True)
+audit_app.add_typer(keys_app, name="keys")
 
 
 @audit_app.command("verify", epilog="Example: dealbook audit verify --against /mnt/elsewhere/checkpoints --state")
@@ -98,3 +100,79 @@ def audit_recover(
         raise typer.Exit(2)
     checkpoint = recover_log(open_ledger(read_settings()), SYSTEM, reason)
     out.print(f"The loss is written into the log, which holds {checkpoint.size:,} entries and is signed again.")
+
+
+@audit_app.command("dossier", epilog="Example: dealbook audit dossier 0198c1d2-7c1e-7a43-9d0b-3f6a1c2b4d5e --out d.zip")
+def audit_dossier(
+    deal: Annotated[str, typer.Argument(help="The deal's id.")],
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="The .zip to write; dossier-<id>.zip if not given.")
+    ] = None,
+) -> None:
+    """Write the evidence about a deal, to be checked by an outsider: its entries, proofs, a page, and the program that
+    checks them. Hand the public key over by another way: dealbook audit key."""
+    from ledger.actors import SYSTEM
+    from ledger.dossier.making import make_dossier
+
+    if out_file is not None and out_file.exists():
+        err.print(f"{out_file} exists and is left alone. Give another name, or remove it first.", markup=False)
+        raise typer.Exit(2)
+    dossier = make_dossier(open_ledger(read_settings()), SYSTEM, deal)
+    path = out_file or Path(dossier.file_name)
+    path.write_bytes(dossier.content)
+    out.print(f"{path}: {dossier.entries:,} entries. Check it with: python3 verify.py --key KEY {path}", markup=False)
+
+
+@keys_app.command("list", epilog="Example: dealbook audit keys list")
+def keys_list(as_json: AsJson = False) -> None:
+    """List the keys that have signed the log, the oldest first, and how each stands."""
+    from ledger.log.key_history import KeyHistory
+    from ledger.log.keys import PublicKey
+
+    with open_ledger(read_settings()).read() as session:
+        history = KeyHistory.of(session)
+    rows = [
+        {
+            "key_id": PublicKey.parse(event.key).key_id.hex(),
+            "vkey": event.key,
+            "introduced_at": event.at,
+            "standing": history.describe(event.key),
+        }
+        for event in history.events
+        if event.type != "key.revoked"
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        out.print(f"{row['key_id']}  since {row['introduced_at'][:10]}  {row['standing']}", markup=False)
+        out.print(f"          {row['vkey']}", markup=False)
+
+
+@keys_app.command("rotate", epilog="Example: dealbook audit keys rotate")
+def keys_rotate() -> None:
+    """Let a new key sign the log from now on; both keys sign the change, and the old private key is removed."""
+    from ledger.actors import SYSTEM
+    from ledger.log.key_changes import rotate_key
+
+    key, checkpoint = rotate_key(open_ledger(read_settings()), SYSTEM)
+    out.print(f"Key {key.key_id.hex()} signs from now on; its first checkpoint covers {checkpoint.size:,} entries.")
+    out.print(f"Hand its public half to whoever verifies the log:\n{key.vkey}", markup=False)
+
+
+@keys_app.command(
+    "revoke", epilog='Example: dealbook audit keys revoke a1b2c3d4 --last-trusted-size 41233 --reason "laptop stolen"'
+)
+def keys_revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")],
+    last_trusted_size: Annotated[
+        int, typer.Option(help="Size of the last checkpoint under it that is still to be trusted.", min=0)
+    ],
+    reason: Annotated[str, typer.Option(help="Why; it goes into the log.")],
+) -> None:
+    """Declare that nothing a former key has signed counts beyond a size. Where the key signs now, rotate first."""
+    from ledger.actors import SYSTEM
+    from ledger.log.key_changes import revoke_key
+
+    checkpoint = revoke_key(open_ledger(read_settings()), SYSTEM, key_id, last_trusted_size, reason)
+    out.print(f"The revocation is in the log, which holds {checkpoint.size:,} entries and is signed again.")

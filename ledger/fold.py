@@ -218,6 +218,8 @@ FOLDS: dict[str, Callable[[Entry, Texts], list[Change]]] = {
     "log.opened": _fold_nothing,
     "log.recovered": _fold_nothing,
     "key.introduced": _fold_nothing,
+    "key.rotated": _fold_nothing,
+    "key.revoked": _fold_nothing,
     "heads.recorded": _fold_nothing,
     "user.recorded": _fold_user,
     "user.changed": _fold_user,

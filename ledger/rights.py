@@ -19,6 +19,7 @@ class Action(StrEnum):
     SETTLE_COMMISSION = auto()
     REOPEN_DEAL = auto()
     ASSIGN_DEAL = auto()
+    EXPORT_EVIDENCE = auto()
     IMPORT = auto()
     MANAGE_ACCESS = auto()
 
@@ -46,6 +47,7 @@ RIGHTS: dict[Action, dict[Role, Scope]] = {
         Action.SETTLE_COMMISSION: (_N, _N, Scope.NOT_OWN_LINE, _N),
         Action.REOPEN_DEAL: (_N, _N, _A, _N),
         Action.ASSIGN_DEAL: (_N, _N, _A, _N),
+        Action.EXPORT_EVIDENCE: (_N, Scope.OWN, _A, _A),
         Action.IMPORT: (_N, _N, _A, _N),
         Action.MANAGE_ACCESS: (_N, _N, _N, _A),
     }.items()

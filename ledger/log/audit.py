@@ -17,7 +17,8 @@ from ledger.errors import DealbookError, LedgerUnavailable, ProofInvalid
 from ledger.log.checkpoint import read_origin
 from ledger.log.entry import decode_body
 from ledger.log.heads import check_heads
-from ledger.log.keys import PublicKey, read_introduced_keys, trusted_keys
+from ledger.log.key_history import KeyHistory, Standing
+from ledger.log.keys import PublicKey, trusted_keys
 from ledger.log.notes import Checkpoint
 from ledger.log.signer_state import SignerState, read_state
 from ledger.log.tree import CompactRange
@@ -87,9 +88,11 @@ def audit_log(
     except DealbookError as error:
         report.undecided.append(error.detail)
     witnesses = [*read_own_witnesses(session, settings), *outside]
-    known = _trust_witnesses(session, witnesses, trusted, report)
+    history = _read_key_history(session, report)
+    known, doubted = _trust_witnesses(session, witnesses, trusted, history, report)
     start = _start_of(session, settings, report) if since_last else None
-    roots = _walk(session, {found.size for found in known}, start, deal_id, report)
+    roots = _walk(session, {found.size for found in (*known, *doubted)}, start, deal_id, report)
+    _compare_doubted(doubted, roots, start.size if start else 0, report)
     _compare_roots(session, known, roots, start.size if start else 0, report)
     if start is None:
         report.findings += [Finding(n, "sys", problem) for n, problem in check_heads(session, limit=_HEADS_CHECKED)]
@@ -98,24 +101,33 @@ def audit_log(
     return report
 
 
+def _read_key_history(session: Session, report: AuditReport) -> KeyHistory:
+    history = KeyHistory.of(session)
+    report.findings += [Finding(n, "sys", problem) for n, problem in history.problems]
+    return history
+
+
 def _trust_witnesses(
-    session: Session, witnesses: Sequence[Witness], trusted: Mapping[bytes, PublicKey], report: AuditReport
-) -> dict[Checkpoint, str]:
-    """Return the checkpoints whose signature counts, with where they stand; note what is wrong with the others."""
+    session: Session,
+    witnesses: Sequence[Witness],
+    given: Mapping[bytes, PublicKey],
+    history: KeyHistory,
+    report: AuditReport,
+) -> tuple[dict[Checkpoint, str], dict[Checkpoint, str]]:
+    """Return the checkpoints whose signature counts, and those under a key that was revoked for their time, each with
+    where it stands; note what is wrong with the others."""
     origin = read_origin(session)
-    try:
-        introduced: list[str] | None = read_introduced_keys(session)
-    except Exception:  # a body that cannot be read; the chains say which
-        introduced = None
+    trusted = history.extend_trust(given)
     if not trusted:
         report.undecided.append("no public key is known here, so no signature can be checked: give one with --vkey")
     known: dict[Checkpoint, str] = {}
+    doubted: dict[Checkpoint, str] = {}
     for witness in witnesses:
         checkpoint = witness.checkpoint
         if checkpoint is None:
             _object(report, f"{witness.place}: no checkpoint that can be read", is_decided=not witness.is_outside)
             continue
-        if checkpoint in known or not trusted:
+        if checkpoint in known or checkpoint in doubted or not trusted:
             continue
         if checkpoint.origin != origin:
             _object(report, f"{witness.place}: a checkpoint of {checkpoint.origin}; this log is called {origin}")
@@ -128,15 +140,33 @@ def _trust_witnesses(
         if signer is None:
             _object(report, f"{witness.place}: not signed by a key of this log", is_decided=not witness.is_outside)
             continue
-        if introduced is not None and signer.vkey not in introduced:
+        if signer.vkey not in history.named:
             _object(report, f"{witness.place}: signed by key {signer.key_id.hex()}, which the log does not name")
-        known[checkpoint] = witness.place
+        standing = history.judge(signer, checkpoint.size)
+        if standing is Standing.RETIRED:
+            words = f"of size {checkpoint.size:,} under key {signer.key_id.hex()}, {history.describe(signer.vkey)}"
+            _object(report, f"{witness.place}: a checkpoint {words}")
+            continue
+        (known if standing is Standing.GOOD else doubted)[checkpoint] = witness.place
     if trusted and not known:
         report.undecided.append(
             "no checkpoint of this log is here, so cut-off or re-hashed entries would not show: give one with --against"
         )
     report.checkpoints = len(known)
-    return known
+    return known, doubted
+
+
+def _compare_doubted(
+    doubted: Mapping[Checkpoint, str], roots: Mapping[int, bytes], since: int, report: AuditReport
+) -> None:
+    """Checkpoints under a revoked key prove nothing; one that states another tree than the log's was not ours."""
+    for found, place in doubted.items():
+        if found.size >= since and roots.get(found.size) != found.root:
+            _object(report, f"{place}: a checkpoint of size {found.size:,} under a revoked key states another log")
+    if doubted:
+        report.notes.append(
+            f"{len(doubted):,} checkpoints under a revoked key, beyond the last size to be trusted, do not count"
+        )
 
 
 def _object(report: AuditReport, problem: str, *, is_decided: bool = True) -> None:

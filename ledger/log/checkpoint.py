@@ -18,7 +18,7 @@ from ledger.checks import check_text
 from ledger.errors import LedgerNotInitialised, LogNotContinued, NothingToChange
 from ledger.log.chain import append_entries, now_utc
 from ledger.log.entry import Draft
-from ledger.log.keys import SigningKey, load_key, trusted_keys
+from ledger.log.keys import SigningKey, load_current_key, load_key, read_introduced_keys, trusted_keys
 from ledger.log.notes import Checkpoint
 from ledger.log.signer_state import (
     RECOVER,
@@ -53,7 +53,7 @@ def make_checkpoint(ledger: "Ledger") -> Checkpoint:
         with ledger.read() as session:
             origin = read_origin(session)
             state = read_state(settings)
-            key = load_key(settings.keys_dir, origin)
+            key = load_current_key(session, settings.keys_dir, origin)
             last, tree = _continue_tree(session, settings, origin, state)
         if state is None or tree.size != state.size:
             state = _sign(settings, origin, tree, last, key)
@@ -92,10 +92,14 @@ def recover_log(ledger: "Ledger", actor: Actor, reason: str) -> Checkpoint:
                 "reason": commit_text(reason, texts, "reason"),
             }
             session.info["may_discontinue"] = True
-            append_entries(session, actor, [Draft("sys", "log.recovered", "log", origin, data, texts=texts)])
+            drafts = [Draft("sys", "log.recovered", "log", origin, data, texts=texts)]
+            vkey = load_key(settings.keys_dir, origin).public_key.vkey
+            if vkey not in read_introduced_keys(session):  # the entry of its rotation is among what is lost
+                drafts.append(Draft("sys", "key.introduced", "log", origin, {"key": vkey}))
+            append_entries(session, actor, drafts)
             session.execute(delete(AuditCheckpoint).where(AuditCheckpoint.size > kept))
         with ledger.read() as session:
-            key = load_key(settings.keys_dir, origin)
+            key = load_current_key(session, settings.keys_dir, origin)
             tree, last = CompactRange(), b""
             for last in read_leaves(session, 0):
                 tree.append(last)

@@ -2,8 +2,9 @@
 
 In the folder of keys, all readable by the owner alone:
 
-    <key id>.pem    the private key; there is one, and two only while a rotation is under way
-    <key id>.vkey   the public key as a line of text, also of keys that were retired
+    <key id>.pem      the private key
+    <key id>.pending  the one that takes over, while a rotation is under way
+    <key id>.vkey     the public key as a line of text, also of keys that were retired
 
 The key id is SHA-256(name || 0x0A || 0x01 || public key), its first four bytes; the name is the log's origin. The
 public line is also in the log's first entry, but whoever edits the database can edit that: it is trusted from the
@@ -110,7 +111,7 @@ def check_private(path: Path) -> None:
         raise KeysExposed(f"{path} can be read by others (mode {mode:04o}). Run `chmod 600 {path}`.")
 
 
-def make_key(keys_dir: Path, name: str) -> SigningKey:
+def make_key(keys_dir: Path, name: str, suffix: str = ".pem") -> SigningKey:
     """Make a key in `<key id>.pem`, mode 0600, and return it."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -118,7 +119,7 @@ def make_key(keys_dir: Path, name: str) -> SigningKey:
     private = Ed25519PrivateKey.generate()
     key = SigningKey(PublicKey(name, private.public_key().public_bytes_raw()), private)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_private(keys_dir / f"{key.public_key.key_id.hex()}.pem", pem)
+    write_private(keys_dir / f"{key.public_key.key_id.hex()}{suffix}", pem)
     return key
 
 
@@ -145,6 +146,32 @@ def load_key(keys_dir: Path, name: str, path: Path | None = None) -> SigningKey:
     if not isinstance(private, Ed25519PrivateKey):
         raise ProofInvalid(f"{path} holds no Ed25519 key. Restore it from its backup.")
     return SigningKey(PublicKey(name, private.public_key().public_bytes_raw()), private)
+
+
+def load_current_key(session: Session, keys_dir: Path, name: str) -> SigningKey:
+    """Return the key that the log named last, having finished a rotation that a crash has interrupted.
+
+    To be called by whoever holds the signer alone. Raises `LedgerNotInitialised` when its private half is not here.
+    """
+    named = read_introduced_keys(session)
+    for path in sorted(keys_dir.glob("*.pending")):
+        pending = load_key(keys_dir, name, path).public_key
+        if pending.vkey in named:
+            publish_key(keys_dir, pending)
+            path.rename(path.with_suffix(".pem"))
+        else:
+            path.unlink()  # the rotation never came about
+    keys = [(path, load_key(keys_dir, name, path)) for path in list_private_keys(keys_dir)]
+    current = next((key for _, key in keys if key.public_key.vkey == named[-1]), None) if named else None
+    if current is None:
+        raise LedgerNotInitialised(
+            f"The log is signed with {named[-1] if named else 'no key yet'}, whose private key is not in {keys_dir}. "
+            "Restore it from its backup, or run `dealbook init`."
+        )
+    for path, key in keys:
+        if key is not current:
+            path.unlink()  # retired: nobody shall sign with it again
+    return current
 
 
 def publish_key(keys_dir: Path, key: PublicKey) -> Path:

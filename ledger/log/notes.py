@@ -10,7 +10,7 @@ qINS1GRFhWHwdkUeqLEoP4yEMkTBBzxBkGwGQlVlVcs=    its root, base64
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import ProofInvalid
@@ -34,7 +34,7 @@ class Checkpoint:
     def sign(cls, origin: str, size: int, root: bytes, key: SigningKey) -> "Checkpoint":
         """Return the statement, signed."""
         text = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
-        return cls(origin, size, root, f"{text}\n{sign_line(text, key)}")
+        return cls(origin, size, root, sign_note(text, [key]))
 
     @classmethod
     def parse(cls, note: str) -> "Checkpoint":
@@ -56,23 +56,38 @@ class Checkpoint:
 
         Raises `ProofInvalid` when a signature names a trusted key and is not its own.
         """
-        text, _, signatures = self.note.rpartition("\n\n")
-        signer: PublicKey | None = None
-        for line in signatures.splitlines():
-            match = _SIGNATURE.match(line)
-            if match is None:
-                raise ProofInvalid("A signature line of a checkpoint cannot be read.")
-            try:
-                raw = base64.b64decode(match[2], validate=True)
-            except (ValueError, binascii.Error):
-                raise ProofInvalid("A signature of a checkpoint is not base64.") from None
-            key = trusted.get(raw[:4])
-            if key is None or key.name != match[1]:
-                continue  # another's signature; the note may carry any number of them
-            if not key.is_signature(raw[4:], f"{text}\n".encode()):
-                raise ProofInvalid(f"The signature by key {key.key_id.hex()} was not made over this checkpoint.")
-            signer = key
-        return signer
+        _, signers = check_note(self.note, list(trusted.values()))
+        return signers[-1] if signers else None
+
+
+def check_note(note: str, keys: Sequence[PublicKey]) -> tuple[str, list[PublicKey]]:
+    """Return the text of a signed note and those of `keys` that signed it; others may have signed it, too.
+
+    Raises `ProofInvalid` when a signature names one of `keys` and is not its own.
+    """
+    text, _, signatures = note.rpartition("\n\n")
+    known = {key.key_id: key for key in keys}
+    signers: list[PublicKey] = []
+    for line in signatures.splitlines():
+        match = _SIGNATURE.match(line)
+        if match is None:
+            raise ProofInvalid("A signature line of a checkpoint cannot be read.")
+        try:
+            raw = base64.b64decode(match[2], validate=True)
+        except (ValueError, binascii.Error):
+            raise ProofInvalid("A signature of a checkpoint is not base64.") from None
+        key = known.get(raw[:4])
+        if key is None or key.name != match[1]:
+            continue  # another's signature; the note may carry any number of them
+        if not key.is_signature(raw[4:], f"{text}\n".encode()):
+            raise ProofInvalid(f"The signature by key {key.key_id.hex()} was not made over this text.")
+        signers.append(key)
+    return f"{text}\n", signers
+
+
+def sign_note(text: str, keys: Sequence[SigningKey]) -> str:
+    """Return a text that ends in a newline as a note signed by `keys`."""
+    return f"{text}\n{''.join(sign_line(text, key) for key in keys)}"
 
 
 def sign_line(text: str, key: SigningKey) -> str:
