@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from api.denials import Denials
 from api.idempotency import begin_once
 from api.import_runs import ImportRuns
+from api.log_proofs import LogProofs
 from api.problems import FieldError, Problem, not_signed_in
 from api.published import Marts, PublishedMarts
 from api.rate_limits import RateLimits, address_of
@@ -48,6 +49,7 @@ class Service:
     limits: RateLimits
     denials: Denials
     imports: ImportRuns
+    proofs: LogProofs
 
     @property
     def stale_after(self) -> timedelta:

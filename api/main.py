@@ -12,6 +12,7 @@ from api.denials import Denials
 from api.dependencies import Service
 from api.idempotency import AnsweredBefore
 from api.import_runs import ImportRuns
+from api.log_proofs import LogProofs
 from api.published import PublishedMarts
 from api.rate_limits import RateLimits
 from api.routes import (
@@ -48,6 +49,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         RateLimits(settings),
         Denials(ledger),
         ImportRuns(settings, ledger),
+        LogProofs(ledger),
     )
     meters = Meters()
 

@@ -26,6 +26,42 @@ class ChainEntry(Answer):
     body: str
 
 
+class SignedCheckpoint(Answer):
+    """What the log's signer states about it: `note` is the whole signed text (C2SP tlog-checkpoint), the rest reads it.
+
+    The signature is checked with the public key that the agency hands out by another way than this API.
+    """
+
+    origin: str = Field(examples=["dealbook/0198c1d2-7c1e-7a43-9d0b-3f6a1c2b4d5e"])
+    size: int = Field(examples=[41233])
+    root: Hash
+    note: str = Field(
+        examples=["dealbook/0198…\n41233\nqINS1GRFhWHwdkUeqLEoP4yEMkTBBzxBkGwGQlVlVcs=\n\n— dealbook/0198… Az3grlgt…\n"]
+    )
+
+
+class InclusionProof(Answer):
+    """The way from an entry to the root over the first `size` entries (RFC 6962, 2.1.1), the lowest sibling first."""
+
+    n: int = Field(description="The entry's place in the whole log, from 0.", examples=[41230])
+    hash: Hash
+    size: int = Field(examples=[41233])
+    root: Hash
+    path: list[Hash]
+    checkpoint: SignedCheckpoint = Field(description="The newest; its root is the one above when the sizes are equal.")
+
+
+class ConsistencyProof(Answer):
+    """That the first `from_size` entries are the beginning of the first `to_size` (RFC 6962, 2.1.2)."""
+
+    from_size: int = Field(examples=[41200])
+    from_root: Hash
+    to_size: int = Field(examples=[41233])
+    to_root: Hash
+    path: list[Hash]
+    checkpoint: SignedCheckpoint = Field(description="The newest; its root is `to_root` when the sizes are equal.")
+
+
 class ChainPage(Answer):
     """Entries of a deal's chain, the first first."""
 

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ledger.access import Action, get_deal
-from ledger.actors import Actor
+from ledger.actors import SYSTEM, Actor
 from ledger.dossier import verify
 from ledger.dossier.timeline import OpenedText, render_timeline
 from ledger.errors import LogNotContinued, ProofInvalid
@@ -90,7 +90,7 @@ def _make_bound_files(session: Session, deal_id: str, size: int | None = None) -
     page = render_timeline(
         entries,
         _open_texts(session, entries),
-        {"system": "The system", "import": "Import"} | {person.id: person.name for person in people},
+        {SYSTEM.id: "The system itself"} | {person.id: person.name for person in people},
         {person.id: person.role.value for person in people},
         ZoneInfo(settings.business_timezone),
         read_origin(session),

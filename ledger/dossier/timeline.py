@@ -29,7 +29,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #eef0f4; color: var(--ink);
   font: 15px/1.55 Georgia, "Times New Roman", "Liberation Serif", serif; }
-main { max-width: 56rem; margin: 2rem auto; padding: 3.5rem 4rem 3rem; background: var(--paper);
+main { max-width: 60rem; margin: 2rem auto; padding: 3.5rem 4rem 3rem; background: var(--paper);
   border-top: 6px solid var(--accent); box-shadow: 0 1px 4px rgb(20 30 50 / 0.18); }
 header p.kind { margin: 0; color: var(--accent); font-variant: small-caps; letter-spacing: 0.08em; font-size: 1rem; }
 h1 { margin: 0.2rem 0 0.6rem; font-size: 1.9rem; line-height: 1.2; font-weight: normal; overflow-wrap: anywhere; }
@@ -50,7 +50,7 @@ td.what dl { display: grid; grid-template-columns: 9.5rem 1fr; gap: 0.15rem 0.8r
   font-size: 0.93rem; }
 td.what dt { color: var(--quiet); } td.what dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
 td.what q { quotes: "“" "”"; font-style: italic; }
-code { font: 0.72rem/1.5 "DejaVu Sans Mono", Menlo, Consolas, monospace; color: var(--quiet); overflow-wrap: anywhere; }
+code { font: 0.66rem/1.5 "DejaVu Sans Mono", Menlo, Consolas, monospace; color: var(--quiet); overflow-wrap: anywhere; }
 td.what code { display: block; margin-top: 0.5rem; }
 ul { margin: 0.4rem 0; padding-left: 1.2rem; } li { margin: 0.25rem 0; }
 footer { margin-top: 2.5rem; color: var(--quiet); font-size: 0.85rem; }
@@ -157,7 +157,7 @@ def _say_time(moment: datetime, zone: ZoneInfo) -> str:
 
 def _say_when(entry: Entry, zone: ZoneInfo) -> str:
     words = f"{_say_time(entry.at, zone)}<small>{entry.at:%Y-%m-%d %H:%M:%S} UTC</small>"
-    if entry.effective_at != entry.at:
+    if abs((entry.effective_at - entry.at).total_seconds()) >= 1:
         words += f"<small>said to have happened on {_say_time(entry.effective_at, zone)}</small>"
     return words
 

@@ -101,6 +101,10 @@ class HashTree:
             pairs = range(2 * len(above), len(below) - 2 * HASH_BYTES + 1, 2 * HASH_BYTES)
             above += b"".join([sha256(b"\x01" + below[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
 
+    def leaf(self, index: int) -> bytes:
+        """Return leaf number `index`."""
+        return bytes(self._levels[0][index * HASH_BYTES : (index + 1) * HASH_BYTES])
+
     def root(self, size: int | None = None) -> bytes:
         """Return the root over the first `size` leaves, or over all."""
         return self._root_of(0, self.size if size is None else size)

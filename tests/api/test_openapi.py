@@ -154,7 +154,7 @@ def test_the_guide_s_commands_work(client: TestClient, people: People, tmp_path:
         sent: dict[str, Any] = {"data": values, "files": files} if form else {"content": body[1] if body else None}
         response = client.request(method, address[1], headers=headers, **sent)
         assert response.status_code == int(status), (command, response.text)
-        if method == "POST" and "id" in response.json() and "DEAL" not in known:
+        if method == "POST" and "DEAL" not in known and "id" in response.json():
             known["DEAL"] = response.json()["id"]
 
 
