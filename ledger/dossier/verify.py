@@ -163,6 +163,8 @@ def parse_note(text: str) -> Note:
             raise Wrong("a signature line cannot be read")
         raw = decode_base64(match[2])
         signatures.append((match[1], raw[:4], raw[4:]))
+    if len(set(signatures)) != len(signatures):
+        raise Wrong("a signature stands there twice")
     if not gap or not signatures:
         raise Wrong("a signed text, an empty line and signatures are due")
     return Note(body + "\n", signatures)
