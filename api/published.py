@@ -166,11 +166,21 @@ class PublishedMarts:
         with self._lock:
             name = self._read_pointer()
             if self._current is None or self._current.name != name:
-                opened = self._open(name)
+                opened = self._open_newest(name)
                 self._retire_current()
                 self._current = opened
             self._current.readers += 1
             return self._current, self._current.connection.cursor()
+
+    def _open_newest(self, name: str) -> _OpenFile:
+        # A publish that keeps few files may remove one whose name was read a moment ago: there is a newer name by then.
+        while True:
+            try:
+                return self._open(name)
+            except NothingPublished:
+                missing, name = name, self._read_pointer()
+                if name == missing:
+                    raise
 
     def _leave(self, opened: _OpenFile) -> None:
         with self._lock:
@@ -196,9 +206,12 @@ class PublishedMarts:
 
     def _open(self, name: str) -> _OpenFile:
         path = self._dir / name
-        if not path.is_file():
-            raise NothingPublished
-        connection = duckdb.connect(str(path), read_only=True, config=_READER_CONFIG)
+        try:
+            connection = duckdb.connect(str(path), read_only=True, config=_READER_CONFIG)
+        except duckdb.IOException:
+            if path.is_file():
+                raise
+            raise NothingPublished from None
         try:
             connection.execute("SET TimeZone = 'UTC'")
             return _OpenFile(name, connection, _read_manifest(connection))
