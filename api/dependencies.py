@@ -177,11 +177,13 @@ def open_marts(service: ServiceDep) -> Iterator[Marts]:
 MartsDep = Annotated[Marts, Depends(open_marts, scope="function")]
 
 
-def read_revision(
-    if_match: Annotated[
-        str | None, Header(description='The `ETag` that the caller has read, or `*` for "whatever it is now".')
-    ] = None,
-) -> "Revision":
+_ENTITY_TAGS = r'^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*")*)$'
+_WHICH_TAG = 'The `ETag` that the caller has read, or `*` for "whatever it is now".'
+# Described and not enforced: what is no entity tag matches no revision, which is 412 like any other stale one.
+IfMatch = Annotated[str | None, Header(json_schema_extra={"pattern": _ENTITY_TAGS}, description=_WHICH_TAG)]
+
+
+def read_revision(if_match: IfMatch = None) -> "Revision":
     """Return the revisions that the caller accepts; without `If-Match` the answer is 428."""
     if if_match is None:
         raise Problem(
@@ -204,9 +206,7 @@ class Revision:
             raise RevisionStale(current)
 
 
-def read_revision_if_sent(
-    if_match: Annotated[str | None, Header(description="The `ETag` that the caller has read; optional here.")] = None,
-) -> Revision:
+def read_revision_if_sent(if_match: IfMatch = None) -> Revision:
     """Return the revisions that the caller accepts: any, without `If-Match`."""
     return read_revision(if_match) if if_match is not None else Revision(None)
 

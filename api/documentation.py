@@ -19,7 +19,8 @@ _MEANINGS = {
     429: "Too many requests from this address or with this credential; `Retry-After` says when to go on.",
     428: "Send the `ETag` that you have read as `If-Match`.",
     500: "Our fault; nothing was changed.",
-    503: "Nothing is published yet: run `dealbook refresh`. For writes: the ledger is an old copy, see the problem.",
+    503: "Nothing is published yet, the ledger does not answer, or (for writes) it is an old copy: see the problem.",
+    507: "The disk is full; nothing was changed, and reading goes on.",
 }
 READS_ONLY = "x-reads-only"
 """Marks a POST that changes nothing: it looks at what is sent."""
@@ -36,11 +37,12 @@ def problems(*statuses: int) -> Responses:
 
 
 # What every route below /api/v1 may answer.
-EVERYWHERE = problems(401, 422, 429, 500)
+EVERYWHERE = problems(401, 422, 429, 500, 503)
 READS = problems(403, 404)
-WRITES = problems(400, 403, 404, 409, 413, 503)
+WRITES = problems(400, 403, 404, 409, 413, 507)
 REVISED = problems(412, 428)
-PUBLISHED = problems(403, 404, 503)
+REVISED_IF_ASKED = problems(412)
+PUBLISHED = problems(403, 404)
 
 
 def documented_key() -> dict[str, Any]:
@@ -58,16 +60,60 @@ def documented_key() -> dict[str, Any]:
     }
 
 
+def _require(operation: dict[str, Any], header: str) -> None:
+    """Say that a header must be sent. Its own problem answers when it is not, which FastAPI could not do."""
+    for parameter in operation["parameters"]:
+        if parameter["in"] == "header" and parameter["name"] == header:
+            parameter["required"] = True
+            options = parameter["schema"].pop("anyOf", [{"type": "string"}])
+            parameter["schema"] |= next(option for option in options if option["type"] != "null")
+
+
+# What a POST makes, and by which name the addresses that lead on call it.
+_MADE = {
+    "/api/v1/deals": "deal_id",
+    "/api/v1/deals/{deal_id}/contacts": "contact_id",
+    "/api/v1/deals/{deal_id}/documents": "document_id",
+    "/api/v1/deals/{deal_id}/commissions": "commission_id",
+    "/api/v1/commissions/{commission_id}/disputes": "dispute_id",
+    "/api/v1/tokens": "token_id",
+}
+
+
+def _link_what_is_made(paths: dict[str, Any]) -> None:
+    """Say where the identifier in the answer to a POST leads: OpenAPI links, for generated clients and tests."""
+    for made_at, name in _MADE.items():
+        links: dict[str, Any] = {}
+        for path, operations in paths.items():
+            if f"{{{name}}}" not in path:
+                continue
+            for operation in operations.values():
+                given = {name: "$response.body#/id"}
+                if "deal_id" in path and name != "deal_id":
+                    given["deal_id"] = "$request.path.deal_id"
+                if name in ("deal_id", "commission_id") and _takes(operation, "if-match"):
+                    given["header.if-match"] = "$response.header.etag"
+                links[operation["operationId"]] = {"operationId": operation["operationId"], "parameters": given}
+        paths[made_at]["post"]["responses"]["201"]["links"] = links
+
+
+def _takes(operation: dict[str, Any], header: str) -> bool:
+    return any(parameter["name"] == header for parameter in operation.get("parameters", []))
+
+
 def install(app: FastAPI) -> None:
     """Make the app's OpenAPI document show errors under their own media type, and the receipt at each change."""
     build = app.openapi
 
     def describe() -> dict[str, Any]:
         document = build()
+        _link_what_is_made(document["paths"])
         for operations in document["paths"].values():
             for method, operation in operations.items():
                 if method != "get" and not operation.get(READS_ONLY):
                     _document_receipt(operation["responses"])
+                if "428" in operation["responses"]:
+                    _require(operation, "if-match")
                 for response in operation["responses"].values():
                     content = response.get("content", {})
                     if content.get("application/json", {}).get("schema") == _PROBLEM:

@@ -19,11 +19,14 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.published import NothingPublished
 from ledger import errors as facts
 from ledger.settings import PROJECT_DIR
+from ledger.store_failures import name_failure
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEMS_PAGE = PROJECT_DIR / "docs" / "problems.md"
@@ -49,6 +52,8 @@ OWN_STATUSES: dict[str, int] = {
     "unexpected-error": 500,
     NothingPublished.code: 503,
     "log-not-continued": 503,
+    "ledger-not-answering": 503,
+    "disk-full": 507,
 }
 
 
@@ -118,6 +123,8 @@ def status_of(fact: facts.DealbookError) -> int:
         (facts.Conflict, 409),
         (facts.Invalid, 422),
         (facts.LogNotContinued, 503),
+        (facts.LedgerNotAnswering, 503),
+        (facts.DiskFull, 507),
     )
     return next((status for branch, status in branches if isinstance(fact, branch)), 500)
 
@@ -158,6 +165,14 @@ def install(app: FastAPI) -> None:
         reachable = [str(word) for word in getattr(fact, "reachable", ())]
         return problem_response(fact.code, status, fact.detail, reachable=reachable)
 
+    @app.exception_handler(DBAPIError)
+    async def _store_failed(request: Request, error: DBAPIError) -> JSONResponse:
+        fact = name_failure(error)
+        if fact is None:
+            raise error
+        log.error("%s %s: %s", request.method, request.url.path, error.orig)
+        return problem_response(fact.code, status_of(fact), fact.detail, {"Retry-After": "10"})
+
     @app.exception_handler(NothingPublished)
     async def _unpublished(_: Request, fact: NothingPublished) -> JSONResponse:
         return problem_response(fact.code, OWN_STATUSES[fact.code], fact.detail, {"Retry-After": "60"})
@@ -171,18 +186,29 @@ def install(app: FastAPI) -> None:
         return problem_response("request-invalid", 422, "Correct what `errors` lists and send it again.", errors=errors)
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         match error.status_code:
             case 404:
                 return problem_response("address-not-found", 404, "There is nothing here; see /openapi.json.")
             case 405:
-                return problem_response("method-not-allowed", 405, "Use a method that `Allow` names.", error.headers)
+                allow = {"Allow": ", ".join(_methods_at(request))}
+                return problem_response("method-not-allowed", 405, "Use a method that `Allow` names.", allow)
             case 413:
                 # Who raises it says how much is allowed; the framework's own word says nothing.
                 detail = error.detail if error.detail.startswith("Send at most") else "Send at most 1 MiB."
                 return problem_response("body-too-large", 413, detail)
             case _:
                 return problem_response("request-malformed", 400, "The request could not be read.")
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Return the methods that any route at the request's address takes; the first route alone knows only its own."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def unexpected_response() -> JSONResponse:

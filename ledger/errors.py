@@ -40,6 +40,8 @@
         ├── LedgerOutOfDate
         ├── KeysExposed
         ├── LogForked               two writers met on one chain; the transaction is rolled back
+        ├── DiskFull                a write did not fit; nothing of it is kept, reading goes on
+        ├── LedgerNotAnswering      the store refuses or does not answer for now
         ├── LogNotContinued         the log lacks entries that were signed: an old backup, or tampering
         └── UnloggedChange          code tried to change a protected table without an entry
 
@@ -253,6 +255,14 @@ class KeysExposed(LedgerUnavailable):
 
 class LogForked(LedgerUnavailable):
     """A chain's head was not where the writer had read it."""
+
+
+class DiskFull(LedgerUnavailable):
+    """There is no room for the change; nothing of it is kept."""
+
+
+class LedgerNotAnswering(LedgerUnavailable):
+    """The store does not answer, is held by another writer for too long, or its disk fails."""
 
 
 class LogNotContinued(LedgerUnavailable):

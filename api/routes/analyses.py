@@ -1,6 +1,5 @@
 """Lists of marts beyond the summary: funnel, cycle times, calibration, payout velocity, lead sources."""
 
-from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -13,6 +12,7 @@ from api.figures import Whose
 from api.paging import Cursor, Limit, begin_page, end_page
 from api.routes.performance import describe_freshness, find_visible_agent, may_see, refuse_parameter
 from api.schemas import analyses as shapes
+from api.schemas.fields import Day
 from ledger.vocabulary import AssetType, DealType
 
 router = APIRouter(
@@ -56,10 +56,10 @@ def list_funnel(
     asset_type: AssetType | None = None,
     deal_type: DealType | None = None,
     first: Annotated[
-        date | None, Query(alias="from", description="Deals that entered a stage from the month of this day on.")
+        Day | None, Query(alias="from", description="Deals that entered a stage from the month of this day on.")
     ] = None,
     last: Annotated[
-        date | None, Query(alias="to", description="Deals that entered a stage up to the month of this day.")
+        Day | None, Query(alias="to", description="Deals that entered a stage up to the month of this day.")
     ] = None,
     by: Annotated[
         Literal["stage", "month"], Query(description="`month`: a row for each stage and month of entry.")

@@ -16,7 +16,7 @@ from api.dependencies import (
     WritingActor,
     refuse_unknown_parameters,
 )
-from api.documentation import EVERYWHERE, READS, REVISED, WRITES, documented_key
+from api.documentation import EVERYWHERE, READS, REVISED, REVISED_IF_ASKED, WRITES, documented_key
 from api.idempotency import OnceRoute
 from api.receipts import leave_receipt
 from api.schemas import deals as shapes
@@ -133,7 +133,9 @@ def advance_stage(
     return shapes.DealWithTimeline(deal=_describe(session, deal, response), timeline=_describe_timeline(session, deal))
 
 
-@router.post("/{deal_id}/cancel", responses=WRITES | REVISED, summary="Cancel a deal", openapi_extra=documented_key())
+@router.post(
+    "/{deal_id}/cancel", responses=WRITES | REVISED_IF_ASKED, summary="Cancel a deal", openapi_extra=documented_key()
+)
 def cancel_deal(
     session: Writing,
     actor: WritingActor,
@@ -147,7 +149,9 @@ def cancel_deal(
     return _describe(session, deals.cancel_deal(session, actor, deal_id, reason=body.reason), response)
 
 
-@router.post("/{deal_id}/reopen", responses=WRITES | REVISED, summary="Reopen a deal", openapi_extra=documented_key())
+@router.post(
+    "/{deal_id}/reopen", responses=WRITES | REVISED_IF_ASKED, summary="Reopen a deal", openapi_extra=documented_key()
+)
 def reopen_deal(
     session: Writing,
     actor: WritingActor,
@@ -163,7 +167,7 @@ def reopen_deal(
 
 
 @router.post(
-    "/{deal_id}/assign", responses=WRITES | REVISED, summary="Hand a deal over", openapi_extra=documented_key()
+    "/{deal_id}/assign", responses=WRITES | REVISED_IF_ASKED, summary="Hand a deal over", openapi_extra=documented_key()
 )
 def assign_deal(
     session: Writing,

@@ -14,6 +14,7 @@ from api.paging import Cursor, Limit, begin_page, end_page
 from api.problems import FieldError, Problem
 from api.published import Marts
 from api.schemas import performance as shapes
+from api.schemas.fields import Day
 from ledger import access
 from ledger.actors import Actor
 from ledger.vocabulary import AssetType, Cohort, DealType, Role
@@ -36,7 +37,10 @@ MetricKey = Annotated[
     str | None,
     Query(max_length=100, description="One metric alone.", openapi_examples={"rate": {"value": "conversion_rate"}}),
 ]
-AsOf = Annotated[date | None, Query(description="The day asked about; the newest published one unless given.")]
+AsOf = Annotated[Day | None, Query(description="The day asked about; the newest published one unless given.")]
+
+EARLIEST = date(1900, 1, 1)
+"""Windows are compared with the one before them, which must still lie within the calendar."""
 
 
 @aliases.get("/performance/summary", responses=PUBLISHED, summary="An agent's summary (second address)")
@@ -47,8 +51,8 @@ def read_summary(
     service: ServiceDep,
     agent_id: AgentId = None,
     period: Annotated[Period | None, Query(description="A window by name; it ends on the day asked about.")] = None,
-    first: Annotated[date | None, Query(alias="from", description="First day of a window of your own.")] = None,
-    last: Annotated[date | None, Query(alias="to", description="Last day of a window of your own.")] = None,
+    first: Annotated[Day | None, Query(alias="from", description="First day of a window of your own.")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="Last day of a window of your own.")] = None,
     as_of: AsOf = None,
 ) -> shapes.SummaryAnswer:
     """The snapshot of a day, what happened in a window that ends on it, the window before, and amounts per currency.
@@ -78,9 +82,9 @@ def list_snapshots(
     actor: ReadingActor,
     service: ServiceDep,
     agent_id: AgentId = None,
-    first: Annotated[date | None, Query(alias="from", description="First day.")] = None,
-    last: Annotated[date | None, Query(alias="to", description="Last day.")] = None,
-    cursor: Annotated[date | None, Query(description="`next_cursor` of the page before.")] = None,
+    first: Annotated[Day | None, Query(alias="from", description="First day.")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="Last day.")] = None,
+    cursor: Annotated[Day | None, Query(description="`next_cursor` of the page before.")] = None,
     limit: Limit = 200,
 ) -> shapes.SnapshotPage:
     """One row a day, oldest first."""
@@ -224,6 +228,9 @@ def resolve_window(
 ) -> Window:
     """Return the window asked for: by name and day, or by its own first and last day."""
     newest = marts.publication.as_of_date
+    for parameter, day in (("from", first), ("to", last), ("as_of", as_of)):
+        if day and day < EARLIEST:
+            raise refuse_parameter(parameter, f"Nothing is known of days before {EARLIEST}.")
     if first or last:
         if period or as_of:
             raise refuse_parameter("from", "Give either from and to, or period and as_of.")

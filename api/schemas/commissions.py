@@ -68,7 +68,7 @@ class NewDispute(Request):
 
     amount: Money
     reason: Note
-    hold: bool = Field(default=True, description="Whether the disputed amount is withheld meanwhile.")
+    hold: bool = Field(default=True, strict=True, description="Whether the disputed amount is withheld meanwhile.")
     evidence: list[Annotated[str, Field(max_length=2000)]] = Field(
         default=[], max_length=20, description="Addresses of documents."
     )
@@ -85,7 +85,9 @@ class Resolution(Request):
     outcome: DisputeOutcome
     note: Note
     write_off: bool = Field(
-        default=False, description="Write the commission off instead of restoring the status before the dispute."
+        default=False,
+        strict=True,
+        description="Write the commission off instead of restoring the status before the dispute.",
     )
     effective_at: TimeGiven | None = None
 

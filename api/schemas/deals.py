@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.fields import Answer, Confidence, Currency, Identifier, Money, Note, Request, Time, TimeGiven
+from api.schemas.fields import Answer, Confidence, Currency, Day, Identifier, Money, Note, Request, Time, TimeGiven
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage
 
 Title = Annotated[str, Field(min_length=1, max_length=500, examples=["Level 12, Harbour Tower"])]
@@ -44,7 +44,7 @@ class NewDealBody(Request):
     estimated_value_amount: Money | None = None
     estimated_value_currency: Currency | None = Field(default=None, description="The reporting currency unless given.")
     confidence: Confidence | None = None
-    expected_close_date: date | None = None
+    expected_close_date: Day | None = None
     project_id: Identifier | None = None
     property_id: Identifier | None = None
     metadata: Metadata | None = None
@@ -67,8 +67,8 @@ class DealChanges(Request):
     estimated_value_amount: Money | None = None
     estimated_value_currency: Currency | None = None
     confidence: Confidence | None = None
-    expected_close_date: date | None = None
-    actual_close_date: date | None = None
+    expected_close_date: Day | None = None
+    actual_close_date: Day | None = None
     project_id: Identifier | None = None
     property_id: Identifier | None = None
     metadata: Metadata | None = None

@@ -1,6 +1,7 @@
 """Field types that every schema shares: money as text, times in UTC, nothing that was not asked for."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -19,10 +20,26 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True, extra="forbid")
 
 
-def _refuse_numbers(value: Any) -> Any:
-    if isinstance(value, str | Decimal):
-        return value
-    raise ValueError('write it as text, for example "12000.00": a JSON number may lose cents')
+def _decimal_text(pattern: str) -> BeforeValidator:
+    """Take a decimal as text of this form alone, and describe it so; rows bring their Decimals."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, Decimal) or (isinstance(value, str) and re.fullmatch(pattern, value)):
+            return value
+        raise ValueError('write it as text, for example "0.25": a JSON number may lose cents')
+
+    return BeforeValidator(check, json_schema_input_type=Annotated[str, Field(pattern=pattern)])
+
+
+def _refuse_unless_written(pattern: str, example: str) -> BeforeValidator:
+    """Refuse what would be read as seconds since 1970, a number in JSON or in an address alike."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, date) or (isinstance(value, str) and re.match(pattern, value)):
+            return value
+        raise ValueError(f"write it as {example}")
+
+    return BeforeValidator(check)
 
 
 def _write_time(value: datetime) -> str:
@@ -35,13 +52,23 @@ def _scaled(digits: int) -> PlainSerializer:
 
 Money = Annotated[
     Decimal,
-    BeforeValidator(_refuse_numbers, json_schema_input_type=str),
+    _decimal_text(r"^-?[0-9]{1,14}(\.[0-9]{1,2})?$"),
     Field(max_digits=16, decimal_places=2, allow_inf_nan=False, examples=["1250000.00"]),
     _scaled(2),
 ]
 MoneySum = Annotated[Decimal, Field(examples=["10005534.00"]), _scaled(2)]
-Rate = Annotated[Decimal, Field(ge=0, le=1, max_digits=5, decimal_places=4, examples=["0.0250"]), _scaled(4)]
-Confidence = Annotated[Decimal, Field(ge=0, le=1, max_digits=4, decimal_places=2, examples=["0.60"]), _scaled(2)]
+Rate = Annotated[
+    Decimal,
+    _decimal_text(r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)$"),
+    Field(ge=0, le=1, max_digits=5, decimal_places=4, examples=["0.0250"]),
+    _scaled(4),
+]
+Confidence = Annotated[
+    Decimal,
+    _decimal_text(r"^(0(\.[0-9]{1,2})?|1(\.0{1,2})?)$"),
+    Field(ge=0, le=1, max_digits=4, decimal_places=2, examples=["0.60"]),
+    _scaled(2),
+]
 Figure = Annotated[Decimal, Field(examples=["0.450000"]), _scaled(6)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["SGD"])]
 Time = Annotated[
@@ -49,8 +76,12 @@ Time = Annotated[
     PlainSerializer(_write_time, return_type=str),
     Field(examples=["2026-08-23T10:11:12.123456Z"]),
 ]
+Day = Annotated[
+    date, _refuse_unless_written(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", "2026-08-23"), Field(examples=["2026-08-23"])
+]
 TimeGiven = Annotated[
     AwareDatetime,
+    _refuse_unless_written(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", "2026-08-23T10:11:12Z, with its offset from UTC"),
     AfterValidator(lambda value: value.astimezone(UTC)),
     Field(examples=["2026-08-23T10:11:12Z"], description="With its offset from UTC."),
 ]

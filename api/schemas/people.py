@@ -64,7 +64,7 @@ class NewToken(Request):
 
     user_id: Identifier
     name: Annotated[str, Field(min_length=1, max_length=200, description="What it is for.")]
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] = 365
+    expires_in_days: Annotated[int, Field(ge=1, le=3650, strict=True)] = 365
 
 
 class TokenAnswer(Answer):

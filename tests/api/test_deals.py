@@ -372,3 +372,20 @@ def test_a_change_by_cookie_needs_a_page_of_ours_behind_it(
             assert (refused.status_code, problem_of(refused)) == (403, "cross-site-request")
         made = browser.post("/api/v1/deals", json=OFFICE, headers={"Origin": "http://testserver"})
         assert made.status_code == 201
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expected_close_date": 0},
+        {"expected_close_date": "0"},
+        {"effective_at": 0},
+        {"effective_at": "1764100000"},
+        {"confidence": 0.5},
+        {"estimated_value_amount": "1e3"},
+    ],
+)
+def test_numbers_are_no_dates_and_no_amounts(client: TestClient, people: People, changes: dict[str, Any]) -> None:
+    """A number would be read as seconds since 1970, and may lose cents: only what the description allows goes in."""
+    response = client.post("/api/v1/deals", json=OFFICE | changes, headers=people.anna.auth)
+    assert (response.status_code, problem_of(response)) == (422, "request-invalid")

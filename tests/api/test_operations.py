@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 
 from api.main import MAX_BODY_BYTES, create_app
 from ledger.errors import LedgerNotInitialised
@@ -88,6 +90,31 @@ def test_unknown_addresses_and_methods_are_problems(client: TestClient) -> None:
     response = client.delete("/api/v1/me")
     assert (response.status_code, problem_of(response)) == (405, "method-not-allowed")
     assert response.headers["allow"] == "GET"
+
+
+def test_a_full_database_is_507_and_goes_on_once_there_is_room(client: TestClient, people: People) -> None:
+    """SQLite itself says that it is full; nothing of the change is kept, reads go on, the next write succeeds."""
+    engine = client.app.state.service.ledger.engine  # type: ignore[attr-defined]
+    pages = 1
+
+    def limit(connection: Any, *_: Any) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")  # never less than what is there
+
+    event.listen(engine, "checkout", limit)
+    deal = {"title": "Tower", "asset_type": "office", "deal_type": "lease", "description": "x" * 20_000}
+    response = client.post("/api/v1/deals", json=deal, headers=people.anna.auth)
+    assert (response.status_code, problem_of(response)) == (507, "disk-full")
+    assert int(response.headers["retry-after"]) > 0
+    assert client.get("/api/v1/deals", headers=people.anna.auth).json()["items"] == []
+    pages = 1_000_000
+    assert client.post("/api/v1/deals", json=deal, headers=people.anna.auth).status_code == 201
+
+
+@pytest.mark.parametrize("method", ["PUT", "OPTIONS"])
+def test_allow_names_every_method_of_an_address(client: TestClient, method: str) -> None:
+    """Two routes may share one address; a client that reads `Allow` learns of both."""
+    assert client.request(method, "/api/v1/deals").headers["allow"] == "GET, POST"
+    assert client.request(method, "/api/v1/deals/some").headers["allow"] == "GET, PATCH"
 
 
 def test_a_body_over_one_mebibyte_is_refused(client: TestClient, people: People) -> None:

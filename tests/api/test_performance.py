@@ -224,3 +224,27 @@ def test_nothing_published_is_a_503_that_says_what_to_do(
     response = client.get("/api/v1/performance/benchmarks", headers=people.viewer.auth)
     assert (response.status_code, problem_of(response)) == (503, "nothing-published")
     assert "dealbook refresh" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"from": "0762-07-24", "to": "2025-06-30"},
+        {"from": "0001-01-01"},
+        {"as_of": "0001-01-05", "period": "365d"},
+        {"to": "1899-12-31"},
+    ],
+)
+def test_days_before_all_knowledge_are_refused(client: TestClient, people: People, parameters: dict[str, str]) -> None:
+    """The window before them would lie before the calendar: 422 with the parameter's name, never an error of ours."""
+    parameters["agent_id"] = people.anna.id
+    response = client.get("/api/v1/performance/summary", params=parameters, headers=people.viewer.auth)
+    assert (response.status_code, problem_of(response)) == (422, "request-invalid")
+    assert response.json()["errors"][0]["location"].removeprefix("query.") in parameters
+
+
+def test_a_number_is_no_day(client: TestClient, people: People) -> None:
+    """0 would be read as 1 January 1970."""
+    for address, name in (("/summary", "to"), ("/summary", "from"), ("/summary", "as_of"), ("/snapshots", "cursor")):
+        response = client.get(f"/api/v1/performance{address}", params={name: "0"}, headers=people.anna.auth)
+        assert (response.status_code, problem_of(response)) == (422, "request-invalid")

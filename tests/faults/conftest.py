@@ -40,6 +40,7 @@ def model_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, People]:
     return home, people
 
 
+LIMITS = ("rate_limit_per_address", "rate_limit_per_token", "rate_limit_bad_tokens")
 DEAL = {"title": "Tower", "asset_type": "office", "deal_type": "lease"}
 
 
@@ -74,7 +75,7 @@ def office(nursery: Nursery, model_home: tuple[Path, People], tmp_path: Path) ->
     """An office of its own for each test, served without limits of rate."""
     home, people = model_home
     shutil.copytree(home, tmp_path / "home")
-    unlimited: dict[str, Any] = {"rate_limit_per_address": 0, "rate_limit_per_token": 0}
+    unlimited: dict[str, Any] = dict.fromkeys(LIMITS, 0)
     settings = Settings(home=tmp_path / "home", **unlimited)
     ledger = Ledger.open(settings.ledger_address, settings)
     with nursery.serving(tmp_path / "server.log", home=settings.home, **unlimited) as served:

@@ -1,0 +1,71 @@
+"""Whatever is sent, the answer is one that /openapi.json describes: requests are generated from that description."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Office
+from tests.support.campaigns import Campaign, is_soak, rounds
+from tests.support.published_file import publish_sample
+
+HERE = Path(__file__).parent
+ROLES = ("viewer", "anna", "manager", "admin")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("role", ROLES)
+def test_no_request_gets_an_answer_that_is_not_described(
+    office: Office, campaign: Campaign, role: str, tmp_path: Path
+) -> None:
+    """At least 500 requests of each role (25,000 in the long form), well formed and not, alone and in sequences.
+
+    All checks of schemathesis pass, no answer is a 5xx, and afterwards the log and the tables still verify. In the
+    short form every boundary is tried for a sixth of the operations, chosen at random; the others get random values.
+    """
+    publish_sample(office.settings.published_dir, agents={who.id: who.name for who in vars(office.people).values()})
+    token = getattr(office.people, role).token
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).parent / "schemathesis"), "--no-color"),
+            *("--config-file", str(_configure(office, campaign, tmp_path))),
+            *("run", f"http://127.0.0.1:{office.served.port}/openapi.json"),
+            *("--checks", "all", "--header", f"Authorization: Bearer {token}", "--seed", str(campaign.seed)),
+            *("--report", "json", "--report-json-path", str(tmp_path / "report.json"), "--continue-on-failure"),
+            *("--suppress-health-check", "all"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_checks.py"), "PYTHONDONTWRITEBYTECODE": "1"},
+        timeout=rounds(600, 24 * 3600),
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    report = json.loads((tmp_path / "report.json").read_text())
+    sent = report["test_cases"]["generated"]
+    campaign.say(f"{sent:,} requests of {role}")
+    assert report["operations"]["tested"] == report["operations"]["total"]
+    assert sent >= rounds(500, 25_000)
+    complaints = office.served.printed.replace("WARNING:  Invalid HTTP request received.\n", "")
+    assert not complaints, "the server complained"
+    office.assert_sound()
+
+
+def _configure(office: Office, campaign: Campaign, folder: Path) -> Path:
+    """Write the configuration of this run and return its path."""
+    caller = office.caller()
+    paths = caller.send("GET", "/openapi.json").json()["paths"]
+    caller.close()
+    identifiers = sorted(operation["operationId"] for methods in paths.values() for operation in methods.values())
+    lines = [(HERE / "schemathesis.toml").read_text()]
+    lines.append(f"[generation]\nmax-examples = {rounds(2, 400)}\nno-shrink = true")
+    lines.append(f"[phases.stateful.generation]\nmax-examples = {rounds(10, 2000)}")
+    if not is_soak():
+        without = campaign.rng.sample(identifiers, len(identifiers) * 5 // 6)
+        lines.append(f"[[operations]]\ninclude-operation-id = {json.dumps(without)}\nphases.coverage.enabled = false")
+    path = folder / "schemathesis.toml"
+    path.write_text("\n\n".join(lines))
+    return path
