@@ -12,6 +12,23 @@
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }})
 {%- endmacro %}
 
+{#- What the tables were last built from. Only where `var('built_log_size')` is given. -#}
+{% macro built_log_size() -%}
+    cast({{ var('built_log_size') }} as {{ dbt.type_bigint() }})
+{%- endmacro %}
+
+{% macro day_after_built() -%}
+    cast({{ dbt.dateadd('day', 1, "cast('" ~ var('built_as_of_date') ~ "' as date)") }} as date)
+{%- endmacro %}
+
+{#-
+Whether an entry, now in scope, was not when the tables were last built: written since, or of a later day than was asked
+about then.
+-#}
+{% macro is_new_since_built() -%}
+    (n >= {{ built_log_size() }} or effective_at >= {{ start_of_business_day(day_after_built()) }})
+{%- endmacro %}
+
 {#- The first moment after the day asked about: what happened from then on is outside. -#}
 {% macro end_of_as_of_day() -%}
     {{ start_of_business_day(dbt.dateadd('day', 1, as_of_date())) }}

@@ -99,7 +99,7 @@ def test_probability_read_as_a_percentage_in_one_place_and_as_a_share_in_another
 
 @fails_with(
     MARTS + "agent_performance_snapshots.sql",
-    "    cross join days\n",
+    "    inner join days on agents.from_date <= days.snapshot_date\n",
     "    inner join deal_changes_by_day as changed on agents.agent_id = changed.agent_id\n"
     "    inner join days on changed.change_date = days.snapshot_date\n",
 )

@@ -60,5 +60,6 @@ class Warehouse:
 
     def row(self, sql: str, *parameters: Any) -> dict[str, Any]:
         """Return the one row of a query."""
-        (row,) = self.rows(sql, *parameters)
-        return row
+        rows = self.rows(sql, *parameters)
+        assert len(rows) == 1, rows
+        return rows[0]

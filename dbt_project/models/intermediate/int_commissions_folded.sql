@@ -1,4 +1,14 @@
-with commission_events as (
+{% set columns = [
+    'commission_id', 'revision', 'deal_id', 'n', 'event_type', 'to_status', 'valid_from', 'valid_to', 'valid_from_date',
+    'valid_to_date', 'agent_id', 'commission_type', 'basis_amount', 'basis_currency', 'commission_rate',
+    'commission_amount', 'adjustments_amount', 'net_commission_amount', 'status', 'first_confirmed_date'
+] %}
+
+with commissions_touched as (
+    select * from {{ ref('int_commissions_touched') }}
+),
+
+commission_events as (
     select * from {{ ref('stg_ledger__commission_events') }}
 ),
 
@@ -6,7 +16,7 @@ adjustments as (
     select * from {{ ref('stg_ledger__adjustments') }}
 ),
 
-entries as (
+all_entries as (
     select
         n,
         commission_id,
@@ -44,6 +54,13 @@ entries as (
     from adjustments
 ),
 
+entries as (
+    select * from all_entries
+    {% if var('built_log_size') %}
+        where commission_id in (select commissions_touched.commission_id from commissions_touched)
+    {% endif %}
+),
+
 folded as (
     select
         commission_id,
@@ -73,7 +90,7 @@ folded as (
     )
 ),
 
-final as (
+computed as (
     select
         commission_id,
         revision,
@@ -96,6 +113,16 @@ final as (
         status,
         first_confirmed_date
     from folded
+),
+
+-- A commission without a new entry stays as it was built before.
+final as (
+    select {{ columns | join(', ') }} from computed
+    {% if var('built_log_size') %}
+        union all
+        select {{ columns | join(', ') }} from {{ this }}
+        where commission_id not in (select commissions_touched.commission_id from commissions_touched)
+    {% endif %}
 )
 
 select * from final

@@ -4,7 +4,11 @@
     'confirmed_commission_amount', 'disputed_commission_amount'
 ] %}
 
-with deal_changes as (
+with agents as (
+    select * from {{ ref('int_agents_recomputed') }}
+),
+
+deal_changes as (
     select * from {{ ref('int_deal_changes_daily') }}
 ),
 
@@ -49,16 +53,18 @@ changes as (
     from commission_changes
 ),
 
+-- All that changed before the first day to compute counts as of that day: the sum of a day is the same.
 changes_by_day as (
     select
         {% for column in counts + amounts %}
-            sum({{ column }}) as {{ column }},
+            sum(changes.{{ column }}) as {{ column }},
         {% endfor %}
-        agent_id,
-        currency,
-        change_date
+        changes.agent_id,
+        changes.currency,
+        greatest(changes.change_date, agents.from_date) as change_date
     from changes
-    group by agent_id, currency, change_date
+    inner join agents on changes.agent_id = agents.agent_id
+    group by changes.agent_id, changes.currency, greatest(changes.change_date, agents.from_date)
 ),
 
 days as (
@@ -91,7 +97,7 @@ running as (
     )
 ),
 
-final as (
+computed as (
     select
         agent_id,
         snapshot_date,
@@ -104,6 +110,24 @@ final as (
         {% endfor %}
         {{ provenance() }}
     from running
+),
+
+final as (
+    select * from computed
+    {% if var('built_log_size') %}
+        union all
+        select
+            kept.agent_id,
+            kept.snapshot_date,
+            kept.currency,
+            {% for column in counts + amounts %}
+                kept.{{ column }},
+            {% endfor %}
+            {{ provenance() }}
+        from {{ this }} as kept
+        inner join agents on kept.agent_id = agents.agent_id
+        where kept.snapshot_date < agents.from_date
+    {% endif %}
 )
 
 select * from final

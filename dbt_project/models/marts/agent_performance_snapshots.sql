@@ -1,5 +1,19 @@
-with agents as (
+{% set kept_columns = [
+    'reporting_currency', 'deals_open', 'deals_closed_won', 'deals_closed_lost', 'deals_cancelled',
+    'gross_pipeline_value', 'weighted_pipeline_value', 'value_without_confidence', 'unconverted_count', 'won_value',
+    'lost_value', 'won_value_n', 'closed_unconverted_count', 'conversion_numerator', 'conversion_denominator',
+    'conversion_rate', 'conversion_value_numerator', 'conversion_value_denominator', 'conversion_rate_value',
+    'cycle_days_sum', 'cycle_n', 'avg_cycle_days', 'median_cycle_days', 'avg_won_value', 'sales_velocity_per_day',
+    'confirmed_commission_amount', 'disputed_commission_amount', 'commission_unconverted_count', 'commission_yield',
+    'revenue_per_won_deal', 'open_days', 'revenue_per_open_day'
+] %}
+
+with agents_listed as (
     select * from {{ ref('int_agents_listed') }}
+),
+
+agents_recomputed as (
+    select * from {{ ref('int_agents_recomputed') }}
 ),
 
 days as (
@@ -26,31 +40,96 @@ medians as (
     select * from {{ ref('int_cycle_medians_daily') }}
 ),
 
+first_day as (
+    select min(snapshot_date) as first_date from days
+),
+
+{% if var('built_log_size') %}
+    -- Who has no row on the first day yet is computed from there: the agent is new, or the days begin earlier now.
+    has_first_day as (
+        select kept.agent_id
+        from {{ this }} as kept
+        inner join first_day on kept.snapshot_date = first_day.first_date
+    ),
+
+    agents as (
+        select
+            agents_listed.agent_id,
+            agents_listed.agent_name,
+            case
+                when has_first_day.agent_id is null then first_day.first_date
+                else agents_recomputed.from_date
+            end as from_date
+        from agents_listed
+        inner join agents_recomputed on agents_listed.agent_id = agents_recomputed.agent_id
+        left join has_first_day on agents_listed.agent_id = has_first_day.agent_id
+        cross join first_day
+    ),
+
+    days_before as (
+        select
+            kept.agent_id,
+            kept.open_days
+        from {{ this }} as kept
+        inner join agents
+            on
+                kept.agent_id = agents.agent_id
+                and kept.snapshot_date = {{ dbt.dateadd('day', -1, 'agents.from_date') }}
+    ),
+{% else %}
+    agents as (
+        select
+            agents_listed.agent_id,
+            agents_listed.agent_name,
+            greatest(agents_recomputed.from_date, first_day.first_date) as from_date
+        from agents_listed
+        inner join agents_recomputed on agents_listed.agent_id = agents_recomputed.agent_id
+        cross join first_day
+    ),
+
+    days_before as (
+        select
+            agent_id,
+            {{ count_of(0) }} as open_days
+        from agents
+    ),
+{% endif %}
+
+-- All that changed before the first day to compute counts as of that day: the sum of a day is the same.
 deal_changes_by_day as (
     select
-        agent_id,
-        change_date,
-        sum(case when status = 'open' then deals else 0 end) as deals_open,
-        sum(case when status = 'closed_won' then deals else 0 end) as deals_closed_won,
-        sum(case when status = 'closed_lost' then deals else 0 end) as deals_closed_lost,
-        sum(case when status = 'cancelled' then deals else 0 end) as deals_cancelled,
-        sum(case when status = 'closed_won' then amount_at_close_rate else 0 end) as won_value,
-        sum(case when status = 'closed_lost' then amount_at_close_rate else 0 end) as lost_value,
-        sum(case when status = 'closed_won' then valued_deals - unconverted_deals else 0 end) as won_value_n,
-        sum(unconverted_deals) as closed_unconverted_count,
-        sum(cycle_microseconds) as cycle_microseconds
+        deal_changes.agent_id,
+        greatest(deal_changes.change_date, agents.from_date) as change_date,
+        sum(case when deal_changes.status = 'open' then deal_changes.deals else 0 end) as deals_open,
+        sum(case when deal_changes.status = 'closed_won' then deal_changes.deals else 0 end) as deals_closed_won,
+        sum(case when deal_changes.status = 'closed_lost' then deal_changes.deals else 0 end) as deals_closed_lost,
+        sum(case when deal_changes.status = 'cancelled' then deal_changes.deals else 0 end) as deals_cancelled,
+        sum(case when deal_changes.status = 'closed_won' then deal_changes.amount_at_close_rate else 0 end)
+            as won_value,
+        sum(case when deal_changes.status = 'closed_lost' then deal_changes.amount_at_close_rate else 0 end)
+            as lost_value,
+        sum(
+            case
+                when deal_changes.status = 'closed_won' then deal_changes.valued_deals - deal_changes.unconverted_deals
+                else 0
+            end
+        ) as won_value_n,
+        sum(deal_changes.unconverted_deals) as closed_unconverted_count,
+        sum(deal_changes.cycle_microseconds) as cycle_microseconds
     from deal_changes
-    group by agent_id, change_date
+    inner join agents on deal_changes.agent_id = agents.agent_id
+    group by deal_changes.agent_id, greatest(deal_changes.change_date, agents.from_date)
 ),
 
 commission_changes_by_day as (
     select
-        agent_id,
-        change_date,
-        sum(confirmed_at_confirmation_rate) as confirmed_commission_amount,
-        sum(unconverted_commissions) as unconverted_commissions
+        commission_changes.agent_id,
+        greatest(commission_changes.change_date, agents.from_date) as change_date,
+        sum(commission_changes.confirmed_at_confirmation_rate) as confirmed_commission_amount,
+        sum(commission_changes.unconverted_commissions) as unconverted_commissions
     from commission_changes
-    group by agent_id, change_date
+    inner join agents on commission_changes.agent_id = agents.agent_id
+    group by commission_changes.agent_id, greatest(commission_changes.change_date, agents.from_date)
 ),
 
 -- What stands open is worth what it is worth on that day: per currency, then at the day's rate.
@@ -70,6 +149,10 @@ converted as (
             as unconverted_count,
         sum(case when rates.rate is null then currency_snapshots.open_disputes else 0 end) as unconverted_disputes
     from currency_snapshots
+    inner join agents
+        on
+            currency_snapshots.agent_id = agents.agent_id
+            and currency_snapshots.snapshot_date >= agents.from_date
     left join rates
         on
             currency_snapshots.currency = rates.currency
@@ -83,7 +166,7 @@ agent_days as (
         agents.agent_name,
         days.snapshot_date
     from agents
-    cross join days
+    inner join days on agents.from_date <= days.snapshot_date
 ),
 
 -- A day is the running sum of all changes up to it, so a day without changes has its row like any other.
@@ -142,8 +225,9 @@ rounded as (
         {{ money_total('coalesce(converted.disputed_commission_amount, 0)') }} as disputed_commission_amount,
         {{ count_of('running.unconverted_commissions + coalesce(converted.unconverted_disputes, 0)') }}
             as commission_unconverted_count,
-        {{ count_of('sum(running.deals_open) over so_far') }} as open_days
+        {{ count_of('coalesce(days_before.open_days, 0) + sum(running.deals_open) over so_far') }} as open_days
     from running
+    left join days_before on running.agent_id = days_before.agent_id
     left join converted
         on running.agent_id = converted.agent_id and running.snapshot_date = converted.snapshot_date
     left join medians
@@ -170,7 +254,7 @@ rated as (
     from rounded
 ),
 
-final as (
+computed as (
     select
         agent_id,
         agent_name,
@@ -212,6 +296,24 @@ final as (
         {{ divide('confirmed_commission_amount', 'open_days') }} as revenue_per_open_day,
         {{ provenance() }}
     from rated
+),
+
+final as (
+    select * from computed
+    {% if var('built_log_size') %}
+        union all
+        select
+            kept.agent_id,
+            agents.agent_name,
+            kept.snapshot_date,
+            {% for column in kept_columns %}
+                kept.{{ column }},
+            {% endfor %}
+            {{ provenance() }}
+        from {{ this }} as kept
+        inner join agents on kept.agent_id = agents.agent_id
+        where kept.snapshot_date < agents.from_date
+    {% endif %}
 )
 
 select * from final

@@ -1,5 +1,23 @@
-with deal_events as (
+{% set columns = [
+    'deal_id', 'revision', 'n', 'event_type', 'valid_from', 'valid_to', 'valid_from_date', 'valid_to_date',
+    'recorded_at', 'agent_id', 'credited_agent_id', 'asset_type', 'deal_type', 'pipeline_stage', 'status',
+    'lead_source', 'estimated_value_amount', 'estimated_value_currency', 'confidence', 'expected_close_date',
+    'actual_close_date', 'opened_at', 'closed_at', 'closed_date', 'external_ref', 'project_id', 'property_id'
+] %}
+
+with deals_touched as (
+    select * from {{ ref('int_deals_touched') }}
+),
+
+all_deal_events as (
     select * from {{ ref('stg_ledger__deal_events') }}
+),
+
+deal_events as (
+    select * from all_deal_events
+    {% if var('built_log_size') %}
+        where deal_id in (select deals_touched.deal_id from deals_touched)
+    {% endif %}
 ),
 
 stage_events as (
@@ -82,7 +100,7 @@ credited as (
     )
 ),
 
-final as (
+computed as (
     select
         deal_id,
         revision,
@@ -110,9 +128,24 @@ final as (
         case when status <> 'open' then {{ business_date('status_since') }} end as closed_date,
         external_ref,
         project_id,
-        property_id,
-        {{ provenance() }}
+        property_id
     from credited
+),
+
+-- A deal without a new entry stays as it was built before.
+final as (
+    select
+        {{ columns | join(',\n        ') }},
+        {{ provenance() }}
+    from computed
+    {% if var('built_log_size') %}
+        union all
+        select
+            {{ columns | join(',\n            ') }},
+            {{ provenance() }}
+        from {{ this }}
+        where deal_id not in (select deals_touched.deal_id from deals_touched)
+    {% endif %}
 )
 
 select * from final

@@ -1,9 +1,38 @@
-with deal_changes as (
+{% set columns = [
+    'deals_open', 'gross_pipeline_value', 'weighted_pipeline_value', 'unconverted_count'
+] %}
+
+with agents as (
+    select * from {{ ref('int_agents_recomputed') }}
+),
+
+all_deal_changes as (
     select * from {{ ref('int_deal_changes_daily') }}
 ),
 
 rates as (
     select * from {{ ref('int_fx_rates_daily') }}
+),
+
+-- All that changed before the first day to compute counts as of that day.
+deal_changes as (
+    select
+        all_deal_changes.agent_id,
+        all_deal_changes.stage,
+        all_deal_changes.currency,
+        greatest(all_deal_changes.change_date, agents.from_date) as change_date,
+        sum(all_deal_changes.deals) as deals,
+        sum(all_deal_changes.valued_deals) as valued_deals,
+        sum(all_deal_changes.amount) as amount,
+        sum(all_deal_changes.weighted_amount) as weighted_amount
+    from all_deal_changes
+    inner join agents on all_deal_changes.agent_id = agents.agent_id
+    where all_deal_changes.status = 'open'
+    group by
+        all_deal_changes.agent_id,
+        all_deal_changes.stage,
+        all_deal_changes.currency,
+        greatest(all_deal_changes.change_date, agents.from_date)
 ),
 
 -- What stands from one change to the next.
@@ -19,7 +48,6 @@ levels as (
         sum(amount) over so_far as amount,
         sum(weighted_amount) over so_far as weighted_amount
     from deal_changes
-    where status = 'open'
     window
         changes as (partition by agent_id, stage, currency order by change_date),
         so_far as (
@@ -59,7 +87,7 @@ totals as (
     group by days.agent_id, days.stage, days.snapshot_date
 ),
 
-final as (
+computed as (
     select
         agent_id,
         stage,
@@ -70,6 +98,24 @@ final as (
         {{ count_of('unconverted_count') }} as unconverted_count,
         {{ provenance() }}
     from totals
+),
+
+final as (
+    select * from computed
+    {% if var('built_log_size') %}
+        union all
+        select
+            kept.agent_id,
+            kept.stage,
+            kept.snapshot_date,
+            {% for column in columns %}
+                kept.{{ column }},
+            {% endfor %}
+            {{ provenance() }}
+        from {{ this }} as kept
+        inner join agents on kept.agent_id = agents.agent_id
+        where kept.snapshot_date < agents.from_date
+    {% endif %}
 )
 
 select * from final

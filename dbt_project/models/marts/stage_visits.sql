@@ -1,5 +1,33 @@
-with deal_revisions as (
+{% set columns = [
+    'deal_id', 'visit', 'stage', 'entered_at', 'left_at', 'duration_seconds', 'is_current', 'next_stage',
+    'cumulative_seconds', 'agent_id'
+] %}
+
+with deals_touched as (
+    select * from {{ ref('int_deals_touched') }}
+),
+
+all_deal_revisions as (
     select * from {{ ref('deal_revisions') }}
+),
+
+{% if var('built_log_size') %}
+    -- On another day an open stage has lasted longer.
+    deals_recomputed as (
+        select deal_id from deals_touched
+        {% if var('built_as_of_date') != var('as_of_date') %}
+            union distinct
+            select deal_id from all_deal_revisions
+            where valid_to is null and status = 'open'
+        {% endif %}
+    ),
+{% endif %}
+
+deal_revisions as (
+    select * from all_deal_revisions
+    {% if var('built_log_size') %}
+        where deal_id in (select deals_recomputed.deal_id from deals_recomputed)
+    {% endif %}
 ),
 
 pipeline_stages as (
@@ -69,7 +97,7 @@ measured as (
     inner join pipeline_stages on visits.stage = pipeline_stages.stage
 ),
 
-final as (
+computed as (
     select
         measured.deal_id,
         measured.visit,
@@ -86,10 +114,24 @@ final as (
             )',
             1000000
         ) }} as cumulative_seconds,
-        deal_revisions.agent_id,
-        {{ provenance() }}
+        deal_revisions.agent_id
     from measured
     inner join deal_revisions on measured.n = deal_revisions.n
+),
+
+final as (
+    select
+        {{ columns | join(',\n        ') }},
+        {{ provenance() }}
+    from computed
+    {% if var('built_log_size') %}
+        union all
+        select
+            {{ columns | join(',\n            ') }},
+            {{ provenance() }}
+        from {{ this }}
+        where deal_id not in (select deals_recomputed.deal_id from deals_recomputed)
+    {% endif %}
 )
 
 select * from final
