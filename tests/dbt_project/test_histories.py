@@ -17,7 +17,9 @@ def test_assigning_a_deal_does_not_rewrite_history(hand_written: Warehouse) -> N
 def test_a_late_entry_changes_past_days_and_not_the_present(hand_written: Warehouse) -> None:
     """The move written down last happened in February: the deal stays lost, and stood in that stage in between."""
     assert deal(hand_written, "late")["status"] == "closed_lost"
-    visits = hand_written.rows("SELECT stage, duration_seconds FROM marts.stage_visits WHERE deal_id = 'late' ORDER BY visit")
+    visits = hand_written.rows(
+        "SELECT stage, duration_seconds FROM marts.stage_visits WHERE deal_id = 'late' ORDER BY visit"
+    )
     assert [visit["stage"] for visit in visits] == ["lead_captured", "proposal", "closed_lost"]
     assert visits[0]["duration_seconds"] == 31 * 86400
 
