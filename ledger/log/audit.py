@@ -5,6 +5,7 @@ only against a signed checkpoint that lies outside the database. So every checkp
 the tree of the entries as they are stored.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -196,19 +197,23 @@ def _walk(
     """Verify the chains and return the tree's root at each of `sizes`, as the stored entries have it."""
     tree = start.tree if start else CompactRange()
     roots = {tree.size: tree.root()}
+    due = deque(sorted(size for size in sizes if size > tree.size))
 
-    def grow(leaf: bytes) -> None:
-        tree.append(leaf)
-        if tree.size in sizes:
+    def grow(leaves: list[bytes]) -> None:
+        taken = 0
+        while due and due[0] <= tree.size + len(leaves) - taken:
+            upto = taken + due.popleft() - tree.size
+            tree.extend(leaves[taken:upto])
+            taken = upto
             roots[tree.size] = tree.root()
+        tree.extend(leaves[taken:])
 
     since_n = tree.size
     if deal_id is None:
-        chains = verify_chains(session, since_n=since_n, on_leaf=grow)
+        chains = verify_chains(session, since_n=since_n, on_leaves=grow)
     else:
         chains = verify_chains(session, chain=f"deal:{deal_id}")
-        for leaf in session.scalars(select(AuditLog.hash).where(AuditLog.n >= since_n).order_by(AuditLog.n)):
-            grow(leaf)
+        grow(list(session.scalars(select(AuditLog.hash).where(AuditLog.n >= since_n).order_by(AuditLog.n))))
         if not chains.entries:
             report.undecided.append(f"the log holds no entry of deal {deal_id}")
     report.entries, report.chains = chains.entries, chains.chains
