@@ -65,6 +65,10 @@ class _Recovery:
     kept_size: int
     lost_size: int
 
+    def is_about(self, size: int) -> bool:
+        """Whether a checkpoint of this size was made over entries that were given up."""
+        return self.kept_size < size <= self.lost_size
+
 
 def audit_log(
     session: Session,
@@ -93,8 +97,8 @@ def audit_log(
     known, doubted = _trust_witnesses(session, witnesses, trusted, history, report)
     start = _start_of(session, settings, report) if since_last else None
     roots = _walk(session, {found.size for found in (*known, *doubted)}, start, deal_id, report)
-    _compare_doubted(doubted, roots, start.size if start else 0, report)
-    _compare_roots(session, known, roots, start.size if start else 0, report)
+    recoveries = _compare_roots(session, known, roots, start.size if start else 0, report)
+    _compare_doubted(doubted, history, roots, recoveries, start.size if start else 0, report)
     if start is None:
         report.findings += [Finding(n, "sys", problem) for n, problem in check_heads(session, limit=_HEADS_CHECKED)]
     if with_state:
@@ -114,15 +118,15 @@ def _trust_witnesses(
     given: Mapping[bytes, PublicKey],
     history: KeyHistory,
     report: AuditReport,
-) -> tuple[dict[Checkpoint, str], dict[Checkpoint, str]]:
-    """Return the checkpoints whose signature counts, and those under a key that was revoked for their time, each with
-    where it stands; note what is wrong with the others."""
+) -> tuple[dict[Checkpoint, str], dict[Checkpoint, tuple[str, PublicKey]]]:
+    """Return the checkpoints whose signature counts, and those from beyond their key's time, each with where it stands;
+    note what is wrong with the others."""
     origin = read_origin(session)
     trusted = history.extend_trust(given)
     if not trusted:
         report.undecided.append("no public key is known here, so no signature can be checked: give one with --vkey")
     known: dict[Checkpoint, str] = {}
-    doubted: dict[Checkpoint, str] = {}
+    doubted: dict[Checkpoint, tuple[str, PublicKey]] = {}
     for witness in witnesses:
         checkpoint = witness.checkpoint
         if checkpoint is None:
@@ -143,12 +147,11 @@ def _trust_witnesses(
             continue
         if signer.vkey not in history.named:
             _object(report, f"{witness.place}: signed by key {signer.key_id.hex()}, which the log does not name")
-        standing = history.judge(signer, checkpoint.size)
-        if standing is Standing.RETIRED:
-            words = f"of size {checkpoint.size:,} under key {signer.key_id.hex()}, {history.describe(signer.vkey)}"
-            _object(report, f"{witness.place}: a checkpoint {words}")
-            continue
-        (known if standing is Standing.GOOD else doubted)[checkpoint] = witness.place
+        is_good = history.judge(signer, checkpoint.size) is Standing.GOOD
+        if is_good:
+            known[checkpoint] = witness.place
+        else:
+            doubted[checkpoint] = (witness.place, signer)
     if trusted and not known:
         report.undecided.append(
             "no checkpoint of this log is here, so cut-off or re-hashed entries would not show: give one with --against"
@@ -158,16 +161,27 @@ def _trust_witnesses(
 
 
 def _compare_doubted(
-    doubted: Mapping[Checkpoint, str], roots: Mapping[int, bytes], since: int, report: AuditReport
+    doubted: Mapping[Checkpoint, tuple[str, PublicKey]],
+    history: KeyHistory,
+    roots: Mapping[int, bytes],
+    recoveries: Sequence[_Recovery],
+    since: int,
+    report: AuditReport,
 ) -> None:
-    """Checkpoints under a revoked key prove nothing; one that states another tree than the log's was not ours."""
-    for found, place in doubted.items():
-        if found.size >= since and roots.get(found.size) != found.root:
-            _object(report, f"{place}: a checkpoint of size {found.size:,} under a revoked key states another log")
-    if doubted:
-        report.notes.append(
-            f"{len(doubted):,} checkpoints under a revoked key, beyond the last size to be trusted, do not count"
+    """Checkpoints from beyond their key's time prove nothing. They are findings when the key was retired by then, for
+    somebody has kept it, or when they state another tree than the log's; not when they are of an accepted loss."""
+    for found, (place, key) in doubted.items():
+        if found.size < since or any(each.is_about(found.size) for each in recoveries):
+            continue
+        words = (
+            f"{place}: a checkpoint of size {found.size:,} under key {key.key_id.hex()}, {history.describe(key.vkey)}"
         )
+        if history.judge(key, found.size) is Standing.RETIRED:
+            _object(report, words)
+        elif roots.get(found.size) != found.root:
+            _object(report, f"{words}, states another log")
+    if doubted:
+        report.notes.append(f"{len(doubted):,} checkpoints from beyond their keys' time do not count")
 
 
 def _object(report: AuditReport, problem: str, *, is_decided: bool = True) -> None:
@@ -224,16 +238,14 @@ def _walk(
 
 def _compare_roots(
     session: Session, known: Mapping[Checkpoint, str], roots: Mapping[int, bytes], since: int, report: AuditReport
-) -> None:
+) -> list[_Recovery]:
+    """Compare what was signed with the entries; return the losses that were accepted."""
     looked_at = [found for found in known if found.size >= since]
     good = [found for found in looked_at if roots.get(found.size) == found.root]
     report.signed_size = max((found.size for found in good), default=0)
     recoveries = _read_recoveries(session, report.signed_size)
-    bad: list[Checkpoint] = []
-    for found in sorted(set(looked_at) - set(good), key=lambda found: found.size):
-        accepted = [each for each in recoveries if each.kept_size < found.size <= each.lost_size]
-        if not accepted:
-            bad.append(found)
+    disagreeing = sorted(set(looked_at) - set(good), key=lambda found: found.size)
+    bad = [found for found in disagreeing if not any(each.is_about(found.size) for each in recoveries)]
     for each in recoveries:
         report.notes.append(
             f"entry {each.n}: a loss was accepted; {each.lost_size:,} entries had been signed, {each.kept_size:,} kept"
@@ -252,6 +264,7 @@ def _compare_roots(
     unsigned = report.size - report.signed_size
     if good and unsigned and not bad:
         report.notes.append(f"{unsigned:,} entries are newer than the newest checkpoint")
+    return recoveries
 
 
 def _read_recoveries(session: Session, signed_size: int) -> list[_Recovery]:

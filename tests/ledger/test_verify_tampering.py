@@ -2,7 +2,8 @@
 
 The intruder edits the database file at will, triggers and all, and knows how entries are hashed: where a class allows
 it, hashes, links and heads are made to fit again. What stays out of reach is the folder of checkpoints and keys.
-A failure names its seed.
+
+A few logs are lived through and copied for every round: some with a key that was rotated, or personal data erased.
 """
 
 import random
@@ -20,14 +21,19 @@ import pytest
 
 from ledger import access, commissions, deals
 from ledger.actors import SYSTEM
+from ledger.dossier.making import make_dossier
 from ledger.log.audit import AuditReport, audit_log
 from ledger.log.checkpoint import make_checkpoint, recover_log
+from ledger.log.heads import record_heads
+from ledger.log.key_changes import revoke_key, rotate_key
+from ledger.log.keys import list_private_keys
 from ledger.settings import Settings
 from ledger.store import Ledger, initialise
 from ledger.vocabulary import PipelineStage
+from tests.support.campaigns import Campaign, rounds
 from tests.support.ledger import Staff, open_some_deal, record_some_commission, record_staff, run
 
-SEEDS = range(5)
+LIVES, LONG_LIVES = 4, 12
 encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -161,9 +167,7 @@ def carry_over_an_entry(it: Break) -> None:
 
 def restore_an_old_backup(it: Break) -> None:
     it.db.close()
-    for path in it.home.glob("ledger.sqlite3*"):
-        path.unlink()
-    shutil.copy(it.early, it.home / "ledger.sqlite3")
+    put_back(it.home, it.early)
     it.db = sqlite3.connect(it.home / "ledger.sqlite3")
 
 
@@ -187,7 +191,7 @@ def live(ledger: Ledger, staff: Staff, rng: random.Random, turns: int) -> None:
     opened = [open_some_deal(ledger, staff.agent) for _ in range(3)]
     for _ in range(turns):
         deal = rng.choice(opened)
-        act = rng.randrange(4)
+        act = rng.randrange(5)
         if act == 0:
             opened.append(open_some_deal(ledger, staff.agent, title=f"Tower {rng.random()}"))
         elif act == 1:
@@ -197,17 +201,30 @@ def live(ledger: Ledger, staff: Staff, rng: random.Random, turns: int) -> None:
             with ledger.read() as session:
                 present = access.get_deal(session, staff.agent, deal.id).pipeline_stage
             run(ledger, deals.advance_stage, staff.agent, deal.id, rng.choice([s for s in stages if s != present]))
+        elif act == 3:
+            run(ledger, record_heads, SYSTEM)
         else:
             commission = record_some_commission(ledger, staff.manager, open_some_deal(ledger, staff.agent))
-            run(
-                ledger,
-                commissions.change_commission,
-                staff.manager,
-                commission.id,
-                {"commission_rate": Decimal("0.0300")},
-            )
+            changes = {"commission_rate": Decimal("0.0300")}
+            run(ledger, commissions.change_commission, staff.manager, commission.id, changes)
         if rng.random() < 0.3:
             make_checkpoint(ledger)
+
+
+def erase_someone(ledger: Ledger, staff: Staff) -> None:
+    """Record a contact and erase what is personal in it."""
+    deal = open_some_deal(ledger, staff.agent)
+    contact = run(ledger, deals.add_contact, staff.agent, deal.id, contact_type="tenant", name="Siti", notes="met")
+    run(ledger, deals.erase_contact, staff.agent, deal.id, contact.id)
+
+
+def rotate(ledger: Ledger, *, is_revoked: bool) -> None:
+    """Let another key take over, and when `is_revoked` trust the old one no further than half-way."""
+    [old] = [path.stem for path in list_private_keys(ledger.settings.keys_dir)]
+    size = make_checkpoint(ledger).size
+    rotate_key(ledger, SYSTEM)
+    if is_revoked:
+        revoke_key(ledger, SYSTEM, old, size // 2, "a laptop was stolen")
 
 
 def copy_database(home: Path, path: Path) -> Path:
@@ -215,6 +232,12 @@ def copy_database(home: Path, path: Path) -> Path:
     db.execute(f"VACUUM INTO '{path}'")
     db.close()
     return path
+
+
+def put_back(home: Path, backup: Path) -> None:
+    for path in home.glob("ledger.sqlite3*"):
+        path.unlink()
+    shutil.copy(backup, home / "ledger.sqlite3")
 
 
 def audit(home: Path, **options: Any) -> AuditReport:
@@ -226,65 +249,113 @@ def audit(home: Path, **options: Any) -> AuditReport:
         ledger.close()
 
 
+@dataclass(frozen=True)
+class Life:
+    """A finished log, a copy of its database from half-way, and the people in it."""
+
+    home: Path
+    early: Path
+    staff: Staff
+
+
 @pytest.fixture(scope="module")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]]:
-    """A log for each seed, with a copy of its database from half-way."""
+def lives(tmp_path_factory: pytest.TempPathFactory) -> list[Life]:
+    """Logs of one content in every run: what is random is what happens to them."""
     made = []
-    for seed in SEEDS:
-        home = tmp_path_factory.mktemp(f"life{seed}") / "home"
+    for number in range(rounds(LIVES, LONG_LIVES)):
+        home = tmp_path_factory.mktemp(f"life{number}") / "home"
         ledger = initialise(Settings(home=home))
-        staff, rng = record_staff(ledger), random.Random(seed)
-        live(ledger, staff, rng, 8)
+        staff, rng = record_staff(ledger), random.Random(number)
+        live(ledger, staff, rng, 6)
         early = copy_database(home, home.parent / "early.sqlite3")
-        live(ledger, staff, rng, 8)
+        if number % 2:
+            rotate(ledger, is_revoked=number % 4 == 3)
+        live(ledger, staff, rng, 6)
+        if number % 3 == 0:
+            erase_someone(ledger, staff)
         make_checkpoint(ledger)
         ledger.close()
-        made.append((home, early))
+        copy_database(home, home.parent / "whole.sqlite3")
+        put_back(home, home.parent / "whole.sqlite3")
+        made.append(Life(home, early, staff))
     return made
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("tamper", CLASSES, ids=lambda tamper: tamper.__name__)
-def test_tampering_is_found(tamper: Callable[[Break], None], lives: list[tuple[Path, Path]], tmp_path: Path) -> None:
-    for seed, (life, early) in enumerate(lives):
-        home = tmp_path / str(seed)
-        shutil.copytree(life, home)
+def test_tampering_is_found(
+    tamper: Callable[[Break], None], lives: list[Life], campaign: Campaign, tmp_path: Path
+) -> None:
+    """50 times each class (1,000 in the long form), at a random place of a random log."""
+    for number in campaign.each(rounds(50, 1000)):
+        at = campaign.rng.randrange(len(lives))
+        home = tmp_path / str(number)
+        shutil.copytree(lives[at].home, home)
         db = sqlite3.connect(home / "ledger.sqlite3")
         db.execute("PRAGMA foreign_keys = OFF")
+        db.execute("PRAGMA synchronous = OFF")
         for name in ("update", "delete"):
             db.execute(f"DROP TRIGGER audit_logs_refuse_{name}")
-        broken = Break(home, db, random.Random(f"{tamper.__name__} {seed}"), early, lives[seed - 1][0])
+        broken = Break(home, db, campaign.rng, lives[at].early, lives[at - 1].home)
         tamper(broken)
         broken.db.commit()
         broken.db.close()
         report = audit(home, with_state=tamper is edit_a_table)  # the log must tell by itself
-        assert report.exit_code == 1, f"seed {seed}: {report}"
+        assert report.exit_code == 1, f"life {at}, round {number}: {report}"
         assert report.findings
+        shutil.rmtree(home)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_clean_logs_raise_no_alarm(seed: int, tmp_path: Path) -> None:
-    """As they are, with texts erased, after an accepted loss, with a checkpoint line cut short."""
-    home = tmp_path / "home"
-    ledger = initialise(Settings(home=home))
-    staff, rng = record_staff(ledger), random.Random(seed)
-    live(ledger, staff, rng, 4)
-    early = copy_database(home, tmp_path / "early.sqlite3")
-    if seed % 2:
-        live(ledger, staff, rng, 3)
-        make_checkpoint(ledger)
+@pytest.mark.soak
+def test_clean_logs_raise_no_alarm(lives: list[Life], campaign: Campaign, tmp_path: Path) -> None:
+    """100 logs (1,000 in the long form): worked on, texts erased, keys rotated and revoked, a loss accepted, a line of
+    the checkpoints cut short; each also since the last checkpoint alone, and with the tables compared."""
+    for number in campaign.each(rounds(100, 1000)):
+        rng = campaign.rng
+        life = rng.choice(lives)
+        home = tmp_path / str(number)
+        shutil.copytree(life.home, home)
+        is_recovered = rng.random() < 0.3
+        if is_recovered:
+            put_back(home, life.early)
+        ledger = Ledger.open(settings=Settings(home=home))
+        done = []
+        if is_recovered:
+            done.append("recovered")
+            recover_log(ledger, SYSTEM, "the disk failed")
+        for words in ("erased", "rotated", "revoked", "evidence", "worked on"):
+            if rng.random() < 0.25:
+                done.append(words)
+                disturb(words, ledger, life.staff, rng)
+        if rng.random() < 0.3:
+            make_checkpoint(ledger)
         ledger.close()
-        for path in home.glob("ledger.sqlite3*"):
-            path.unlink()
-        shutil.copy(early, home / "ledger.sqlite3")
-        ledger = initialise(Settings(home=home))
-        recover_log(ledger, SYSTEM, "the disk failed")
-        live(ledger, staff, rng, 2)
-    if seed % 3 == 0:
-        deal = open_some_deal(ledger, staff.agent)
-        contact = run(ledger, deals.add_contact, staff.agent, deal.id, contact_type="tenant", name="Siti", notes="met")
-        run(ledger, deals.erase_contact, staff.agent, deal.id, contact.id)
-    ledger.close()
-    report = audit(home, with_state=True)
-    assert (report.exit_code, report.findings, report.undecided) == (0, [], []), f"seed {seed}"
-    assert any("a loss was accepted" in note for note in report.notes) == bool(seed % 2)
-    assert audit(home, since_last=True).exit_code == 0
+        if rng.random() < 0.2:
+            [*_, day] = sorted((home / "checkpoints").glob("*.jsonl"))
+            day.write_bytes(day.read_bytes() + b'{"size": 12, "signed_at": "20')
+            done.append("cut short")
+        report = audit(home, with_state=True)
+        assert (report.exit_code, report.findings, report.undecided) == (0, [], []), f"round {number}: {done}"
+        assert any("a loss was accepted" in note for note in report.notes) == is_recovered
+        assert audit(home, since_last=True).exit_code == 0, f"round {number}: {done}"
+        shutil.rmtree(home)
+
+
+def disturb(words: str, ledger: Ledger, staff: Staff, rng: random.Random) -> None:
+    """Do something that is no tampering."""
+    match words:
+        case "erased":
+            erase_someone(ledger, staff)
+        case "rotated" | "revoked":
+            rotate(ledger, is_revoked=words == "revoked")
+        case "evidence":
+            make_dossier(ledger, SYSTEM, some_deal(ledger.settings.home, rng))
+        case "worked on":
+            open_some_deal(ledger, staff.agent)
+
+
+def some_deal(home: Path, rng: random.Random) -> str:
+    db = sqlite3.connect(home / "ledger.sqlite3")
+    found = [row[0] for row in db.execute("SELECT id FROM agent_deals ORDER BY id")]
+    db.close()
+    return str(rng.choice(found))
