@@ -22,7 +22,7 @@ async def _write_denials_at_the_end(app: FastAPI) -> AsyncIterator[None]:
 
 
 router = APIRouter(include_in_schema=False, lifespan=_write_denials_at_the_end)
-HOME = "/agents/performance"
+HOME = "/agents/performance/home"
 SIGN_IN_PAGE = "/agents/sign-in"
 
 

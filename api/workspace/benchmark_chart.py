@@ -86,7 +86,7 @@ def _write(row: Comparison, value: float | None) -> str:
 
 def _draw(rows: Sequence[Comparison], who: str) -> dict[str, Any]:
     options = charts.begin(tooltip="item") | {"title": [], "grid": [], "xAxis": [], "yAxis": [], "series": []}
-    top = 0
+    top = 2
     for place, group in enumerate(_group(rows)):
         own, unit = group[0], "days" if is_days(group[0]) else "%"
         take = charts.plot if unit == "days" else charts.percent
@@ -103,7 +103,7 @@ def _draw(rows: Sequence[Comparison], who: str) -> dict[str, Any]:
             for index, value in enumerate(values)
         ]
         options["title"].append(
-            {"text": name_metric(own), "top": top, "left": 0, "padding": 0, "textStyle": charts.heading()}
+            {"text": name_metric(own), "top": top, "left": 0, "padding": [2, 0], "textStyle": charts.heading()}
         )
         options["grid"].append({"left": 186, "right": 70, "top": top + 20, "height": ROW_HEIGHT * len(values)})
         options["yAxis"].append(charts.name_axis(names, gridIndex=place, axisLabel=charts.short_names(176)))

@@ -140,12 +140,12 @@ def _draw_totals(column: board.Column) -> None:
         text("span", "Weighted" if column.stage.is_open else "", "totals-label")
         for total in column.totals:
             text("span", total.currency, "muted")
-            value = text("dd", wording.amount(total.total), data_total=str(total.total), data_currency=total.currency)
+            value = text("span", wording.amount(total.total), data_total=str(total.total), data_currency=total.currency)
             value.props["title"] = wording.exact_amount(total.total, total.currency)
             if not column.stage.is_open:
-                text("dd", "")
+                text("span", "")
                 continue
-            weighted = text("dd", wording.amount(total.weighted), data_weighted=str(total.weighted))
+            weighted = text("span", wording.amount(total.weighted), data_weighted=str(total.weighted))
             weighted.props["title"] = wording.exact_amount(total.weighted, total.currency)
 
 

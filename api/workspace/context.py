@@ -24,6 +24,7 @@ SIGN_OUT_PATH = "/logout"
 # A busy machine may take long to begin a page; giving up early would make a page that failed of one that is slow.
 PAGE_SECONDS = 30.0
 PERFORMANCE_PATH = f"{PREFIX}/performance"
+HOME_PATH = f"{PREFIX}/performance/home"
 PIPELINE_PATH = f"{PREFIX}/performance/pipeline"
 COMMISSIONS_PATH = f"{PREFIX}/performance/commissions"
 NAVIGATION = (("Pipeline", PIPELINE_PATH), ("Performance", PERFORMANCE_PATH), ("Commissions", COMMISSIONS_PATH))

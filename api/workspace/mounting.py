@@ -11,8 +11,8 @@ from nicegui import ui
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Mount
 
-from api.workspace import commissions, outside, performance, pipeline  # noqa: F401 - importing them registers their pages
-from api.workspace.context import PERFORMANCE_PATH, PREFIX, SCOPE_KEY, Workspace
+from api.workspace import commissions, home, outside, performance, pipeline  # noqa: F401 - importing them registers their pages
+from api.workspace.context import HOME_PATH, PREFIX, SCOPE_KEY, Workspace
 
 ASSETS_DIR = Path(__file__).parent / "assets"
 # Vue compiles NiceGUI's templates in the browser, hence 'unsafe-eval'; nothing is ever fetched from elsewhere.
@@ -63,7 +63,7 @@ def mount(app: FastAPI, workspace: Workspace) -> None:
 
     @app.get("/", include_in_schema=False)
     def lead_home() -> RedirectResponse:
-        return RedirectResponse(PERFORMANCE_PATH, status_code=307)
+        return RedirectResponse(HOME_PATH, status_code=307)
 
 
 class _Door:

@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
-from api.workspace.context import PAGE_SECONDS, PERFORMANCE_PATH, SignedOut, open_visit
+from api.workspace.context import HOME_PATH, PAGE_SECONDS, SignedOut, open_visit
 from api.workspace.elements import box, draw_brand, text
 from api.workspace.visitors import find_visitor
 
@@ -17,7 +17,7 @@ async def show_sign_in(request: Request) -> Response | None:
     except SignedOut:
         pass
     else:
-        return RedirectResponse(PERFORMANCE_PATH, status_code=303)
+        return RedirectResponse(HOME_PATH, status_code=303)
     with box("div", "sign-in"), box("section", "sign-in-box"):
         draw_brand()
         text("h1", "Sign in")
@@ -42,7 +42,7 @@ def show_not_found() -> None:
         draw_brand()
         text("h1", "Nothing here")
         text("p", "This address leads nowhere in the workspace. It may have been mistyped or moved.")
-        text("a", "Go to the performance page", "button button-primary", href=PERFORMANCE_PATH)
+        text("a", "Go to your first page", "button button-primary", href=HOME_PATH)
 
 
 def show_failure() -> None:
@@ -52,4 +52,4 @@ def show_failure() -> None:
         draw_brand()
         text("h1", "This page failed")
         text("p", "Nothing was changed. Load it again; if that does not help, the server's log says what went wrong.")
-        text("a", "Go to the performance page", "button button-primary", href=PERFORMANCE_PATH)
+        text("a", "Go to your first page", "button button-primary", href=HOME_PATH)

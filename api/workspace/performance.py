@@ -10,11 +10,37 @@ from typing import Any
 from fastapi import Request, Response
 from nicegui import ui
 
-from api import summaries
-from api.figures import Agent, Comparison, Period, Snapshot, StageFigures, Summary, Window
+from api import analyses, summaries
+from api.analyses import CalibrationScope
+from api.figures import (
+    TEAM,
+    Agent,
+    CalibrationScore,
+    Comparison,
+    CycleTime,
+    FunnelStep,
+    LeadSource,
+    Period,
+    Snapshot,
+    StageFigures,
+    Summary,
+    Whose,
+    Window,
+)
 from api.published import Marts
 from api.team_figures import EVERYONE, list_team_days
-from api.workspace import benchmark_chart, leaderboard, stage_charts, tables, trend_chart, wording
+from api.workspace import (
+    benchmark_chart,
+    calibration_chart,
+    cycle_chart,
+    funnel_chart,
+    leaderboard,
+    source_chart,
+    stage_charts,
+    tables,
+    trend_chart,
+    wording,
+)
 from api.workspace.chart_panel import Origin, show_chart
 from api.workspace.context import PAGE_SECONDS, PERFORMANCE_PATH, SignedOut, Visit, Visitor, open_visit
 from api.workspace.elements import box, empty, notice, segments, text
@@ -65,6 +91,10 @@ class Reading:
     team_before: list[Snapshot]
     stages: list[StageFigures]
     comparison: list[Comparison]
+    funnel: list[FunnelStep]
+    cycles: list[CycleTime]
+    calibration: list[CalibrationScore]
+    sources: list[LeadSource]
 
     @property
     def agent(self) -> Agent:
@@ -154,6 +184,8 @@ class _Page:
             newest = marts.publication.as_of_date
             window_end = min(question.as_of or newest, newest)
             window = Window(last=window_end, first=question.period.first_day(window_end), period=question.period)
+            whose = TEAM if agent == EVERYONE else Whose(agent)
+            scope = CalibrationScope.TEAM if agent == EVERYONE else CalibrationScope.AGENT
             visible = {agent.agent_id for agent in agents}
             return Reading(
                 choices=choices,
@@ -164,6 +196,10 @@ class _Page:
                 team_before=summaries.list_day(marts, window.first - timedelta(days=1)) if window.first else [],
                 stages=summaries.list_pipeline(marts, window.last, agent.agent_id or None),
                 comparison=[] if agent == EVERYONE else summaries.list_comparison(marts, agent.agent_id),
+                funnel=analyses.list_funnel(marts, whose, first=window.first, last=window.last),
+                cycles=analyses.list_cycle_times(marts, whose),
+                calibration=analyses.list_calibration(marts, whose, scope=scope),
+                sources=analyses.list_lead_sources(marts, whose),
             )
 
     def _show(self, reading: Reading | None) -> None:
@@ -184,6 +220,14 @@ class _Page:
                 "The day you asked for is later, so that day is shown.",
             )
         show_headlines(summary, reading.before)
+        if summary.window.last < summary.publication.as_of_date:
+            newest = wording.day(summary.publication.as_of_date)
+            text(
+                "p",
+                f"The published file keeps days to win, calibration, lead sources and benchmarks for its newest day"
+                f" alone, {newest}: they do not follow the day chosen.",
+                "chart-note",
+            )
         self._show_charts(reading)
 
     def _show_charts(self, reading: Reading) -> None:
@@ -208,12 +252,17 @@ class _Page:
                 stage_charts.chart_open_value(reading.stages, window.last, currency),
                 Origin(agent.agent_name, None, window.last, summary.publication),
             )
+            show_chart(funnel_chart.chart_funnel(reading.funnel, window), origin)
+            show_chart(cycle_chart.chart_cycles(reading.cycles, newest), as_published)
             if agent != EVERYONE:
                 show_chart(
                     benchmark_chart.chart_comparison(reading.comparison, agent.agent_name, newest),
                     as_published,
                     draw_table=lambda: tables.draw_comparison(reading.comparison),
                 )
+            show_chart(calibration_chart.chart_calibration(reading.calibration, newest), as_published)
+            show_chart(source_chart.chart_sources(reading.sources, newest, currency), as_published)
+            tables.show_currencies(summary, is_wide=agent != EVERYONE)
             rows = leaderboard.compare_team(reading.team, reading.team_before)
             show_chart(
                 leaderboard.chart_leaders(rows, currency),
@@ -222,7 +271,6 @@ class _Page:
                 draw_table=lambda: leaderboard.draw_team(rows, currency, agent.agent_id, self._address_of),
                 as_table=True,
             )
-            tables.show_currencies(summary)
 
     def _show_choices(self, reading: Reading) -> None:
         window = reading.summary.window

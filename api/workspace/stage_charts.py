@@ -49,6 +49,7 @@ def chart_open_value(stages: Sequence[StageFigures], day: date, currency: str) -
             Column("weighted_pipeline_value", f"Weighted, {currency}", wording.amount),
         ),
         rows=rows,
+        height=350,
         empty=empty,
         notes=notes,
     )
@@ -66,7 +67,7 @@ def _draw_donut(
     names = [f"{row[0]}  {wording.short_amount(row[2])}  {wording.rate(row[3])}" for row in rows]
     donut = {
         "type": "pie",
-        "radius": ["54%", "84%"],
+        "radius": ["50%", "78%"],
         "center": ["28%", "50%"],
         "startAngle": 90,
         "label": {"show": False},
@@ -92,9 +93,9 @@ def _draw_donut(
         "textStyle": {"color": "var(--ink)", "fontSize": 17, "fontWeight": 650},
     }
     narrow = {
-        "series": [{"center": ["50%", "29%"], "radius": ["30%", "50%"]}],
-        "legend": {"left": "center", "top": "60%", "itemGap": 7},
-        "title": {"left": "50%", "top": "26%", "textStyle": {"fontSize": 14}},
+        "series": [{"center": ["50%", 84], "radius": [48, 80]}],
+        "legend": {"left": "center", "top": 182, "itemGap": 6},
+        "title": {"left": "50%", "top": 75, "textStyle": {"fontSize": 13}},
     }
     return charts.begin(tooltip="item") | {
         "title": middle,

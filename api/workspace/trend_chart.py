@@ -34,7 +34,7 @@ def chart_trend(series: Sequence[Snapshot], days: int, last: date, currency: str
         title="Trend",
         explanation=f"Pipeline on each day in {currency}, and deals won in the {ROLLING_DAYS} days up to it.",
         words=_describe(rows, currency),
-        options=_draw(rows, currency),
+        options=_draw(rows),
         columns=(
             Column("day", "Day", wording.day),
             Column("deals_open", "Open", "{:,}".format),
@@ -60,7 +60,7 @@ def _describe(rows: Sequence[tuple[Any, ...]], currency: str) -> str:
     )
 
 
-def _draw(rows: Sequence[tuple[Any, ...]], currency: str) -> dict[str, Any]:
+def _draw(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     def line(name: str, place: int, color: str, panel: int, **more: Any) -> dict[str, Any]:
         return {
             "name": name,
@@ -95,8 +95,8 @@ def _draw(rows: Sequence[tuple[Any, ...]], currency: str) -> dict[str, Any]:
             charts.value_axis(charts.WRITE_WHOLE, gridIndex=1, splitNumber=2, minInterval=1),
         ],
         "series": [
-            line(f"Gross, {currency}", 2, "var(--line-strong)", 0),
-            line(f"Weighted, {currency}", 3, "var(--accent)", 0, **weighted),
+            line("Gross", 2, "var(--line-strong)", 0),
+            line("Weighted", 3, "var(--accent)", 0, **weighted),
             line(f"Won in {ROLLING_DAYS} days", 4, "var(--won)", 1, **won),
         ],
     }

@@ -16,7 +16,7 @@ def sign_in(client: TestClient, ledger: Ledger, person: Person) -> None:
     with ledger.write() as session:
         link = access.create_login_link(session, person.id)
     response = client.get("/login", params={"link": link}, follow_redirects=False)
-    assert (response.status_code, response.headers["location"]) == (303, "/agents/performance")
+    assert (response.status_code, response.headers["location"]) == (303, "/agents/performance/home")
     cookie = response.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie

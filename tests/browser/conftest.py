@@ -13,6 +13,11 @@ from ledger.store import Ledger, initialise
 from tests.browser.agency import Agency, found_agency
 from tests.support.browser import CHROMIUM_ARGUMENTS, Watcher, find_chromium, run_verb, serve
 
+COSTS = """agent,month,lead_source,amount,currency,source
+anna@example.com,2025-06,portal,40000,SGD,made up
+anna@example.com,2026-01,portal,25000,SGD,made up
+devi@example.com,2026-01,referral,9000,SGD,made up
+"""
 REFERENCE = Path(__file__).resolve().parents[2] / "data" / "reference"
 
 
@@ -48,7 +53,10 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     settings = Settings(home=tmp_path_factory.mktemp("agency") / "home")
     ledger = initialise(settings)
     agency = found_agency(ledger)
-    run_verb(settings.home, "reference", *map(str, sorted(REFERENCE.glob("*.csv"))))
+    costs = settings.home.parent / "agent_costs.csv"
+    costs.write_text(COSTS, encoding="utf-8")
+    files = [path for path in sorted(REFERENCE.glob("*.csv")) if path.name != costs.name]
+    run_verb(settings.home, "reference", *map(str, [*files, costs]))
     run_verb(settings.home, "refresh")
     with serve(settings.home) as address:
         yield Office(agency, ledger, settings, address)

@@ -15,8 +15,17 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = {"phone": (390, 844), "laptop": (1280, 800), "desktop": (1920, 1080)}
 PATHS = {"pipeline": "/agents/performance/pipeline", "performance": "/agents/performance?period=365d"}
+PATHS["home"] = "/agents/performance/home"
+PATHS["agent"] = "/agents/performance?period=365d&agent_id={anna}"
 PATHS["commissions"] = "/agents/performance/commissions"
-CONTENT = {"pipeline": ".deal", "performance": ".chart svg", "commissions": ".queue tbody tr", "deal": ".timeline-item"}
+CONTENT = {
+    "home": "#team tbody tr",
+    "pipeline": ".deal",
+    "performance": "#chart-sources svg",
+    "agent": "#chart-sources svg",
+    "commissions": ".queue tbody tr",
+    "deal": ".timeline-item",
+}
 
 
 def measure(page: Page, name: str) -> list[str]:
@@ -32,7 +41,7 @@ def open_page(page: Page, office: Office, name: str) -> None:
         page.goto(office.address + PATHS["pipeline"])
         page.locator('.stage[data-stage="closed_won"] .deal-title a').first.click()
     else:
-        page.goto(office.address + PATHS[name])
+        page.goto(office.address + PATHS[name].format(anna=office.agency.agents["Anna Lim"]))
     expect(page.locator(CONTENT[name]).first).to_be_visible()
 
 
@@ -48,7 +57,7 @@ def test_pages_fit_their_screen(
         open_page(page, office, name)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert measure(page, "listCutOff") == []
-        is_long = name in ("performance", "commissions")
+        is_long = name in ("home", "performance", "agent", "commissions")
         page.screenshot(path=screenshots / f"{name}-{screen}-{scheme}.png", full_page=is_long, animations="disabled")
 
 

@@ -163,3 +163,78 @@ def test_figures_leave_the_page_with_their_origin(manager_page: Page, office: Of
         assert row["as_of_date"] == freshness["as_of_date"]
         assert row["log_size"] == str(freshness["log_size"])
         assert row["definition_version"] == freshness["definition_version"]
+
+
+def test_the_funnel_is_that_of_the_windows_months(manager_page: Page, office: Office, anna: str) -> None:
+    """Went on, still in it and dropped off are REST's, for the months of the window, and make up who entered."""
+    open_charts(manager_page, office, f"?agent_id={anna}&period=365d")
+    summary = ask_rest(manager_page, office, f"/performance/summary?agent_id={anna}&period=365d")["window"]
+    path = f"/performance/funnel?agent_id={anna}&from={summary['from']}&to={summary['to']}"
+    steps = ask_rest(manager_page, office, path)["items"]
+    assert [step["stage"] for step in steps] == [stage for stage in PipelineStage if stage.is_open]
+    parts = [[bar["value"] for bar in bars] for bars in read_series(manager_page, "funnel")]
+    for step, reached, pending, dropped in zip(steps, *parts, strict=True):
+        assert (reached, pending) == (step["reached_n"], step["pending_n"])
+        assert reached + pending + dropped == step["entered_n"]
+    assert sum(parts[2]) > 0, "the agency must have lost deals for a drop-off to show"
+    manager_page.get_by_role("button", name="Funnel as a table").click()
+    entered = manager_page.locator("#chart-funnel tbody tr td:nth-child(2)")
+    expect(entered).to_have_text([f"{step['entered_n']:,}" for step in steps])
+
+
+def test_cycles_are_counted_in_three_ways(manager_page: Page, office: Office) -> None:
+    """Mean, median and Kaplan-Meier median of all deals, and of each kind in the table, are those of REST."""
+    open_charts(manager_page, office)
+    items = list_rest(manager_page, office, "/performance/cycle-times")
+    names = ("avg_cycle_days", "median_cycle_days", "km_median_cycle_days")
+    drawn = read_series(manager_page, "cycles")
+    assert [marks[0] for marks in drawn] == [[items[0][name], 0] for name in names]
+    rows = read_csv(manager_page, "Days to win")
+    won = {(item["asset_type"], item["deal_type"]): item for item in items if item["won_n"]}
+    assert len(rows) == len(won) > 8
+    written = {tuple(row[name] for name in ("won_n", "open_n", *names)) for row in rows}
+    assert written == {
+        tuple("" if item[name] is None else str(item[name]) for name in ("won_n", "open_n", *names))
+        for item in won.values()
+    }
+
+
+def test_calibration_is_hidden_under_twenty_deals(manager_page: Page, office: Office) -> None:
+    """A bin is a point with its n where REST shows a score; where it hides one the page hides it too, and says so."""
+    agents = office.agency.agents
+    for words, whose in (("scope=team", "team"), (f"agent_id={agents['Goh Kai Xiang']}", agents["Goh Kai Xiang"])):
+        open_charts(manager_page, office, f"?agent_id={whose}")
+        items = ask_rest(manager_page, office, f"/performance/calibration?{words}")["items"]
+        bins = [item for item in items if item["confidence_bin"] is not None]
+        shown = [item for item in bins if item["won_share"] is not None]
+        panel = manager_page.get_by_role("region", name="Calibration of confidence")
+        if not shown:
+            expect(panel.locator(".chart-empty")).to_contain_text("no bin has 20")
+            expect(panel.locator("svg")).to_have_count(0)
+            continue
+        points = read_series(manager_page, "calibration")[1]
+        assert len(shown) < len(bins) or whose == "team"
+        for point, item in zip(points, shown, strict=True):
+            assert point["value"] == pytest.approx([item["mean_confidence"] * 100, item["won_share"] * 100], abs=0.01)
+            assert point["label"]["formatter"] == f"n {item['n']}"
+            assert item["n"] >= 20
+
+
+def test_lead_sources_tell_their_return(manager_page: Page, office: Office, anna: str) -> None:
+    """Commission and cost of each source are REST's, the most commission first; the CSV begins with the total."""
+    open_charts(manager_page, office, f"?agent_id={anna}")
+    total, *sources = list_rest(manager_page, office, f"/performance/lead-sources?agent_id={anna}")
+    sources.sort(key=lambda item: -Decimal(item["confirmed_commission_amount"]))
+    drawn = read_series(manager_page, "sources")
+    assert [bar["value"] for bar in drawn[0]] == [float(item["confirmed_commission_amount"]) for item in sources]
+    assert any(item["cost_amount"] for item in sources), "the reference costs must name a source of Anna's"
+    assert [bar["value"] for bar in drawn[1]] == [
+        None if item["cost_amount"] is None else float(item["cost_amount"]) for item in sources
+    ]
+    rows = read_csv(manager_page, "Lead sources")
+    assert rows[0]["lead_source"] == "All sources"
+    assert Decimal(rows[0]["won_value"]) == Decimal(total["won_value"])
+    for row, item in zip(rows[1:], sources, strict=True):
+        assert row["roi"] == ("" if item["roi"] is None else str(item["roi"]))
+    words = manager_page.locator("#chart-sources svg").text_content() or ""
+    assert "return" in words and "no cost known" in words

@@ -64,6 +64,7 @@ def test_the_figures_are_those_of_rest(manager_page: Page, office: Office, name:
 def test_choosing_window_agent_and_day_needs_no_reload(manager_page: Page, office: Office) -> None:
     """The controls change figures and address together, and the address alone brings the same page back."""
     page = manager_page
+    page.goto(f"{office.address}/agents/performance")
     windows = page.get_by_role("group", name="Window")
     windows.get_by_role("button", name="365 days").click()
     page.get_by_role("combobox", name="Agent").click()
@@ -81,8 +82,9 @@ def test_choosing_window_agent_and_day_needs_no_reload(manager_page: Page, offic
     expect_figures(page, summary)
 
 
-def test_the_trend_is_drawn_and_described(manager_page: Page) -> None:
+def test_the_trend_is_drawn_and_described(manager_page: Page, office: Office) -> None:
     """The chart has a line for each series, and words that say the same to those who cannot see it."""
+    manager_page.goto(f"{office.address}/agents/performance")
     chart = manager_page.locator('#chart-trend [role="img"][aria-label^="From "]')
     expect(chart.locator("svg")).to_be_visible()
     expect(chart.locator('svg path[stroke="var(--accent)"]').first).to_be_attached()

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Office, Visitors
+from tests.browser.desk import ask_rest, find_viewer
 
 pytestmark = pytest.mark.browser
 
@@ -21,13 +22,30 @@ def test_a_stranger_is_told_how_to_sign_in(visitors: Visitors, office: Office, p
 
 def test_a_link_signs_in_and_sign_out_ends_it(manager_page: Page, office: Office) -> None:
     """The one-time link leads to the pages; after signing out the same browser is a stranger again."""
-    expect(manager_page).to_have_url(f"{office.address}/agents/performance")
+    expect(manager_page).to_have_url(f"{office.address}/agents/performance/home")
     manager_page.get_by_label("Account of Mei Tan").click()
     expect(manager_page.get_by_text("Manager", exact=True)).to_be_visible()
     manager_page.get_by_role("button", name="Sign out").click()
     expect(manager_page).to_have_url(f"{office.address}/agents/sign-in")
     manager_page.goto(f"{office.address}/agents/performance")
     expect(manager_page).to_have_url(f"{office.address}/agents/sign-in")
+
+
+def test_everyone_lands_where_their_work_is(visitors: Visitors, office: Office) -> None:
+    """An agent lands on the board, a viewer on the numbers, a manager on queue and team; the brand leads there."""
+    for user, landing in (
+        (office.agency.agents["Anna Lim"], "/pipeline"),
+        (find_viewer(office), ""),
+        (office.agency.manager_id, "/home"),
+    ):
+        page = visitors.open(office.address, link=office.make_link(user))
+        expect(page).to_have_url(f"{office.address}/agents/performance{landing}")
+    waiting = ask_rest(page, office, "/commissions?status=disputed&limit=200")["items"]
+    expect(page.locator('[data-queue="disputed"] .home-count')).to_have_text(str(len(waiting)))
+    expect(page.locator("#team tbody tr")).to_have_count(len(office.agency.agents))
+    page.goto(f"{office.address}/agents/performance/commissions")
+    page.get_by_role("link", name="dealbook").click()
+    expect(page.get_by_role("heading", name="Today")).to_be_visible()
 
 
 def test_an_unknown_address_says_so(visitors: Visitors, office: Office) -> None:

@@ -108,6 +108,8 @@ def test_a_part_that_fails_leaves_the_rest_usable(visitors: Visitors, empty_offi
     broken = published / "marts-000000000999-broken.duckdb"
     broken.write_bytes(b"not a database")
     page = visitors.open(empty_office.address, link=empty_office.make_link())
+    page.goto(f"{empty_office.address}/agents/performance")
+    expect(page.locator(".headline").first).to_be_visible()
     (published / "CURRENT").write_text(broken.name)
     page.get_by_role("group", name="Window").get_by_role("button", name="30 days").click()
     expect(page.get_by_role("heading", name="This could not be read")).to_be_visible()
