@@ -65,6 +65,40 @@ def audit_verify(
     raise typer.Exit(report.exit_code)
 
 
+@audit_app.command("fold", epilog="Example: dealbook audit fold --dry-run")
+def audit_fold(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what differs; change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the ledger's tables again from the log alone, from nothing. Exit code 1: with --dry-run where they differ,
+    and where the log itself is not sound, for then nothing is changed."""
+    from dataclasses import asdict
+
+    from ledger.log.audit import audit_log
+    from ledger.log.audit_report import render_report
+    from ledger.rebuild import compare_tables, restore_tables
+    from ledger.store import Ledger
+
+    settings = read_settings()
+    ledger = Ledger.open(settings=settings)
+    with ledger.read() if dry_run else ledger.write() as session:
+        report = audit_log(session, settings)
+        if report.findings:
+            err.print(render_report(report), markup=False)
+            err.print("The log is not sound, so no tables are made from it. See docs/verify-the-log.md.")
+            raise typer.Exit(1)
+        differences = compare_tables(session) if dry_run else restore_tables(session)
+    if as_json:
+        print_json([asdict(each) for each in differences])
+    else:
+        for each in differences:
+            place = f"{each.table}, row {each.id}" + (f", column {each.column}" if each.column else "")
+            out.print(f"{place}: the log says {each.expected!s:.80}, the table {each.found!s:.80}", markup=False)
+        doing = "differ" if dry_run else "were put right"
+        out.print(f"{report.entries:,} entries folded; {len(differences):,} places {doing}.")
+    raise typer.Exit(1 if dry_run and differences else 0)
+
+
 @audit_app.command("checkpoint", epilog="Example: dealbook audit checkpoint > /mnt/elsewhere/checkpoint")
 def audit_checkpoint() -> None:
     """Sign the log as it stands and print the checkpoint, to be kept where nobody who edits the ledger reaches it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from ledger.columns import parse_time
@@ -84,6 +84,36 @@ def compare_tables(session: Session) -> list[Difference]:
     for kind, expected in rebuild_tables(session).items():
         found = {row["id"]: row for row in session.execute(select(table_of(kind))).mappings()}
         differences += _compare(TABLE_OF[kind], expected, found)
+    return differences
+
+
+def restore_tables(session: Session) -> list[Difference]:
+    """Make the protected tables what the log says, from nothing, in the caller's write; return what had differed.
+
+    Rows that the log knows nothing of go, rows that are missing come back, edited ones are put right. Only for a log
+    that was verified: a false log would make false tables.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")  # rows are put right one after the other
+    expected = rebuild_tables(session)
+    differences = compare_tables(session)
+    wrong: dict[str, dict[str, Difference]] = {}
+    for each in differences:
+        wrong.setdefault(each.table, {}).setdefault(each.id, each)
+    for kind in reversed(TABLE_OF):
+        table, rows = table_of(kind), wrong.get(TABLE_OF[kind], {})
+        extra = [row_id for row_id in rows if row_id not in expected[kind]]
+        for start in range(0, len(extra), 5_000):
+            connection.execute(delete(table).where(table.c.id.in_(extra[start : start + 5_000])))
+    for kind in TABLE_OF:
+        table, rows = table_of(kind), wrong.get(TABLE_OF[kind], {})
+        missing = [expected[kind][row_id] for row_id, each in rows.items() if each.found == "no row"]
+        if missing:
+            connection.execute(insert(table), missing)
+        for row_id, each in rows.items():
+            if each.column is not None:
+                connection.execute(update(table).where(table.c.id == row_id).values(expected[kind][row_id]))
     return differences
 
 

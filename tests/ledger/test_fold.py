@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from dealbook import app
 from ledger import access, commissions, deals
 from ledger.actors import SYSTEM
 from ledger.errors import Conflict, Invalid
-from ledger.fold import FOLDS
+from ledger.fold import FOLDS, TABLE_OF
+from ledger.log.checkpoint import make_checkpoint
 from ledger.log.verify import verify_chains
-from ledger.rebuild import compare_tables
+from ledger.rebuild import compare_tables, restore_tables
+from ledger.settings import get_settings
 from ledger.store import Ledger
 from ledger.tables import AgentDeal, Commission, CommissionDispute, DealContact
 from ledger.vocabulary import (
@@ -38,6 +42,7 @@ from tests.support.ledger import (
     record_some_commission,
     run,
 )
+from tests.support.living_ledger import tamper
 
 
 class RandomUse:
@@ -165,6 +170,79 @@ def test_an_edit_past_the_log_shows(ledger: Ledger, staff: Staff, statement: str
     outsider.close()
     with ledger.read() as session:
         assert column in {difference.column for difference in compare_tables(session)}
+
+
+def dump(ledger: Ledger) -> dict[str, list[tuple[object, ...]]]:
+    """The protected tables as they stand in the file."""
+    db = sqlite3.connect(ledger.settings.home / "ledger.sqlite3")
+    found = {name: db.execute(f"SELECT * FROM {name} ORDER BY id").fetchall() for name in sorted(TABLE_OF.values())}
+    db.close()
+    return found
+
+
+def vandalise(ledger: Ledger, *statements: str) -> None:
+    """Change the tables past the log, foreign keys and all."""
+    db = sqlite3.connect(ledger.settings.home / "ledger.sqlite3")
+    for statement in ("PRAGMA foreign_keys = OFF", *statements):
+        db.execute(statement)
+    db.commit()
+    db.close()
+
+
+VANDALISM = {
+    "everything emptied": [f"DELETE FROM {name}" for name in sorted(TABLE_OF.values())],
+    "rows edited": [
+        "UPDATE agent_deals SET title = 'x', agent_id = (SELECT max(id) FROM users), estimated_value_amount = 7",
+        "UPDATE agent_commission_records SET status = 'paid', paid_at = NULL",
+        "UPDATE users SET role = 'admin'",
+    ],
+    "rows renamed": [
+        "UPDATE agent_commission_records SET id = 'x' || substr(id, 2)",
+        "UPDATE agent_deals SET id = 'x' || substr(id, 2) WHERE rowid % 2 = 0",
+    ],
+    "rows put in": [
+        "CREATE TEMP TABLE forged AS SELECT * FROM agent_deal_contacts",
+        "UPDATE forged SET id = 'x' || substr(id, 2)",
+        "INSERT INTO agent_deal_contacts SELECT * FROM forged",
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", VANDALISM)
+def test_the_tables_come_back_from_the_log_alone(ledger: Ledger, staff: Staff, kind: str) -> None:
+    """Whatever was done to them, and also from nothing, every row is again what it was, column for column."""
+    user = RandomUse(ledger, staff, 1)
+    for _ in range(60):
+        user.step()
+    deal = open_some_deal(ledger, staff.agent)
+    record_some_commission(ledger, staff.manager, deal)
+    run(ledger, deals.add_contact, staff.agent, deal.id, name="Grace")
+    before = dump(ledger)
+    vandalise(ledger, *VANDALISM[kind])
+    assert dump(ledger) != before
+    assert run(ledger, restore_tables)
+    assert dump(ledger) == before
+    assert run(ledger, restore_tables) == []
+
+
+def test_the_verb_folds_a_sound_log_and_no_other(ledger: Ledger, staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--dry-run tells and changes nothing; a log that was tampered with makes no tables."""
+    monkeypatch.setenv("DEALBOOK_HOME", str(ledger.settings.home))
+    get_settings.cache_clear()
+    open_some_deal(ledger, staff.agent)
+    make_checkpoint(ledger)
+    before = dump(ledger)
+    vandalise(ledger, "UPDATE agent_deals SET title = 'Silently renamed'")
+    vandalised = dump(ledger)
+    told = CliRunner().invoke(app, ["audit", "fold", "--dry-run"])
+    assert (told.exit_code, "Silently renamed" in told.output, dump(ledger)) == (1, True, vandalised)
+    assert CliRunner().invoke(app, ["audit", "fold"]).exit_code == 0
+    assert dump(ledger) == before
+    vandalise(ledger, "UPDATE agent_deals SET title = 'Silently renamed'")
+    tamper(ledger, "UPDATE audit_logs SET body = replace(body, 'open', 'openx') WHERE n = 1")
+    refused = CliRunner().invoke(app, ["audit", "fold"])
+    assert (refused.exit_code, dump(ledger)) == (1, vandalised)
+    get_settings.cache_clear()
 
 
 def test_every_type_of_entry_is_documented() -> None:
