@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import Request
 
+from api.log_proofs import LogProofs
 from api.published import Publication, PublishedMarts
 from ledger.actors import Actor
 from ledger.settings import Settings
@@ -42,6 +43,7 @@ class Workspace:
     ledger: Ledger
     marts: PublishedMarts
     find_actor: Callable[[Request], Actor | None]
+    proofs: LogProofs
 
     @property
     def stale_after(self) -> timedelta:

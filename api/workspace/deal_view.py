@@ -85,6 +85,7 @@ class DealView:
     may_write: bool
     may_reopen: bool
     may_assign: bool
+    may_export: bool
     undo_stage: PipelineStage | None
 
     @property
@@ -122,6 +123,7 @@ def read_deal(
         may_write=may_write,
         may_reopen=may_reopen,
         may_assign=is_permitted(actor, Action.ASSIGN_DEAL, deal),
+        may_export=is_permitted(actor, Action.EXPORT_EVIDENCE, deal),
         undo_stage=undo_stage,
     )
 

@@ -1,7 +1,6 @@
 """The deal drawer: one deal at the side of the board, with everything that ever happened to it."""
 
 from collections.abc import Awaitable, Callable
-from zoneinfo import ZoneInfo
 
 from nicegui import ui
 
@@ -13,6 +12,7 @@ from api.workspace.deal_dialogs import DealActions
 from api.workspace.deal_view import CommissionView, DealView, duration, read_deal, say_item
 from api.workspace.dialogs import explain
 from api.workspace.elements import box, text
+from api.workspace.evidence import Evidence
 from api.workspace.writing import Messages, read
 from ledger.deal_lists import TimelineItem
 from ledger.vocabulary import DealStatus, PipelineStage
@@ -36,6 +36,7 @@ class Drawer:
         self._money = money
         self._messages = messages
         self._on_change = on_change
+        self._evidence = Evidence(visit, messages)
         self._view: DealView | None = None
         self._body: ui.element | None = None
 
@@ -91,6 +92,7 @@ class Drawer:
     def _draw(self, view: DealView) -> None:
         if self._body is None:
             return
+        signed_size = self._evidence.read_signed_size()
         self._body.clear()
         with self._body:
             self._draw_head(view)
@@ -103,11 +105,32 @@ class Drawer:
             _draw_section("Timeline", len(view.timeline))
             with box("ol", "timeline"):
                 for item in reversed(view.timeline):
-                    _draw_item(item, view, self._visit.workspace.settings.time_zone)
+                    self._draw_item(item, view, signed_size)
             _draw_section("Contacts", len(view.contacts))
             _draw_contacts(view)
             _draw_section("Documents", len(view.documents))
             _draw_documents(view)
+            if view.may_export:
+                _draw_section("Evidence", len(view.timeline))
+                self._evidence.draw_download(view.deal.id)
+
+    def _draw_item(self, item: TimelineItem, view: DealView, signed_size: int) -> None:
+        title, lines = say_item(item, view)
+        happened = item.effective_at.astimezone(self._visit.workspace.settings.time_zone)
+        with box("li", "timeline-item", data_kind=item.kind, data_stage_event="1" if item.stage_event_id else "0"):
+            with box("div", "timeline-top"):
+                text("strong", title)
+                self._evidence.draw_badge(item, view.deal.id, signed_size)
+            for line in lines:
+                text("p", line, "timeline-line")
+            who = view.names.get(item.actor_id, "someone")
+            with box("p", "timeline-meta"):
+                when = text("span", wording.day(happened.date()), "num")
+                when.props["title"] = f"{happened:%Y-%m-%d %H:%M %Z}"
+                text("span", f"by {who}")
+                if item.duration_seconds is not None:
+                    since = "so far" if item.is_current and view.is_open else "in this stage"
+                    text("span", f"{duration(item.duration_seconds)} {since}", "num")
 
     def _draw_head(self, view: DealView) -> None:
         deal = view.deal
@@ -183,40 +206,6 @@ def _draw_facts(view: DealView) -> None:
                 text("dd", value, "num-wrap")
     if deal.description:
         text("p", deal.description, "description")
-
-
-def _draw_item(item: TimelineItem, view: DealView, zone: ZoneInfo) -> None:
-    title, lines = say_item(item, view)
-    happened = item.effective_at.astimezone(zone)
-    with box("li", "timeline-item", data_kind=item.kind, data_stage_event="1" if item.stage_event_id else "0"):
-        with box("div", "timeline-top"):
-            text("strong", title)
-            _draw_record(item)
-        for line in lines:
-            text("p", line, "timeline-line")
-        who = view.names.get(item.actor_id, "someone")
-        with box("p", "timeline-meta"):
-            when = text("span", wording.day(happened.date()), "num")
-            when.props["title"] = f"{happened:%Y-%m-%d %H:%M %Z}"
-            text("span", f"by {who}")
-            if item.duration_seconds is not None:
-                since = "so far" if item.is_current and view.is_open else "in this stage"
-                text("span", f"{duration(item.duration_seconds)} {since}", "num")
-
-
-def _draw_record(item: TimelineItem) -> None:
-    with box("details", "record"):
-        text("summary", "recorded", aria_label=f"Recorded as entry {item.n:,} of the log")
-        with box("div", "record-box"), box("dl", "facts"):
-            text("dt", "Leaf index")
-            text("dd", f"{item.n:,}", "num")
-            text("dt", "Entry of the deal")
-            text("dd", f"{item.seq:,}", "num")
-            text("dt", "Recorded")
-            text("dd", f"{item.at:%Y-%m-%d %H:%M:%S} UTC", "num")
-            text("dt", "Entry hash")
-            with box("dd"):
-                text("code", item.hash, "hash")
 
 
 def _draw_commission(commission: CommissionView, money: CommissionActions) -> None:

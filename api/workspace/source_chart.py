@@ -72,6 +72,8 @@ def name_source(row: LeadSource) -> str:
 
 def describe_return(row: LeadSource) -> str:
     """Return the return on cost in words, or why there is none."""
+    if row.roi is not None and row.roi >= 10:
+        return f"return {row.roi:,.0f} times the cost"
     if row.roi is not None:
         return f"return {'+' if row.roi > 0 else ''}{wording.rate(row.roi)}".replace("-", "−")
     return "cost 0" if row.cost_amount is not None else "no cost known"

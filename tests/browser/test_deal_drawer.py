@@ -1,6 +1,9 @@
 """A deal's drawer shows everything recorded about it, and its dialogs change what may be changed."""
 
+import io
 import re
+import zipfile
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +14,7 @@ from ledger.deals import add_contact, add_document
 from ledger.vocabulary import AdjustmentType, AssetType, CommissionStatus, DealType, PipelineStage
 from tests.browser.agency import HOSTILE
 from tests.browser.conftest import Office, Visitors
-from tests.browser.desk import BOARD, ask_rest, card, make_commission, make_deal, open_board
+from tests.browser.desk import BOARD, ask_rest, card, find_viewer, make_commission, make_deal, open_board
 
 pytestmark = pytest.mark.browser
 
@@ -56,8 +59,8 @@ def test_every_entry_is_shown_with_its_hash(manager_page: Page, office: Office) 
     expect(items).to_have_count(len(recorded))
     for item, entry in zip(items.all(), reversed(recorded), strict=True):
         assert item.get_attribute("data-kind") == entry["kind"]
-        item.locator("summary").click()
-        expect(item.locator(".hash")).to_have_text(entry["hash"])
+        item.locator(".record > summary").click()
+        expect(item.locator(".hash").first).to_have_text(entry["hash"])
         expect(item.locator(".record-box")).to_contain_text(f"{entry['n']:,}")
         page.keyboard.press("Escape")
     drawer = page.locator(".drawer")
@@ -173,3 +176,47 @@ def test_hostile_text_stays_text_everywhere(visitors: Visitors, office: Office) 
     page.goto(f"{office.address}/agents/performance/commissions")
     expect(page.locator(".queue-deal", has_text="onerror").first).to_contain_text(HOSTILE)
     assert page.locator("main img, main script").count() == 0
+
+
+def test_a_badge_proves_its_entry(manager_page: Page, office: Office) -> None:
+    """Once a checkpoint covers an entry its badge says so; opened, it shows REST's proof, and that it was checked."""
+    deal_id = make_deal(office, "To be proved")
+    page = manager_page
+    for _ in range(60):  # the server signs within seconds; a drawer shows what was signed when it was opened
+        open_board(page, office, f"?deal={deal_id}")
+        badge = page.locator(".timeline-item .record").first
+        expect(badge).to_be_visible()
+        if badge.get_attribute("data-state") == "checkpointed":
+            break
+        page.wait_for_timeout(1000)
+    expect(badge.locator("> summary")).to_have_text("checkpointed")
+    badge.locator("> summary").click()
+    expect(badge).to_have_attribute("data-state", "verified")
+    expect(badge.locator("> summary")).to_have_text("verified")
+    entry = ask_rest(page, office, f"/deals/{deal_id}/timeline")["items"][-1]
+    size = int(re.sub(r"\D", "", badge.locator(".record-proof > p").inner_text()))
+    proof = ask_rest(page, office, f"/audit/proof/inclusion?n={entry['n']}&size={size}")
+    assert proof["hash"] == entry["hash"]
+    shown = badge.locator(".record-proof .hash").all_inner_texts()
+    assert shown[0] == proof["root"]
+    badge.locator(".record-path > summary").click()
+    expect(badge.locator(".record-path li .hash")).to_have_text(proof["path"])
+
+
+def test_the_dossier_is_that_of_rest(visitors: Visitors, office: Office, manager_page: Page) -> None:
+    """Who may export gets the .zip that REST makes, byte for byte; who may only look is not offered it."""
+    deal_id = make_deal(office, "For an outsider")
+    page = open_board(manager_page, office, f"?deal={deal_id}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the dossier").click()
+    content = Path(download.value.path()).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as dossier:
+        assert {"entries.jsonl", "verify.py", "checkpoint"} <= set(dossier.namelist())
+        assert deal_id in dossier.read("entries.jsonl").decode()
+    headers = {"Authorization": f"Bearer {office.agency.manager_token}"}
+    again = page.request.post(f"{office.address}/api/v1/deals/{deal_id}/evidence", headers=headers)
+    assert again.body() == content
+    looking = visitors.open(office.address, link=office.make_link(find_viewer(office)))
+    open_board(looking, office, f"?deal={deal_id}")
+    expect(looking.locator(".drawer")).to_contain_text("For an outsider")
+    expect(looking.get_by_role("button", name="Download the dossier")).to_have_count(0)
