@@ -4,6 +4,7 @@ Serve it with `dealbook up`, or, with DEALBOOK_HOME set, `DAGSTER_HOME=$DEALBOOK
 orchestration.definitions`.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -11,12 +12,14 @@ import dagster as dg
 from ledger.settings import Settings, get_settings
 from orchestration.defs.audit import build_log_checks, build_publish_check
 from orchestration.defs.landing import build_external_assets, build_raw_assets
-from orchestration.defs.publish import build_publish_assets
+from orchestration.defs.publish import PUBLISHED_KEY, build_publish_assets
 from orchestration.defs.transform import build_dbt_assets, mart_keys
+from orchestration.inbox_sensors import build_inbox_sensors
 from orchestration.jobs import build_jobs
 from orchestration.resources import build_refresh_run_resource
 from orchestration.schedules import build_schedules
 from orchestration.sensors import build_sensors
+from orchestration.side_jobs import build_side_jobs
 
 
 def build_definitions(
@@ -33,21 +36,34 @@ def build_definitions(
 
         manifest = load_manifest_json(settings)
     dbt_build = build_dbt_assets(manifest)
+    # The nightly run publishes each day; the setting says how long readers wait before they call numbers stale.
+    fresh = dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=settings.stale_after_hours + 1),
+        warn_window=timedelta(hours=settings.stale_after_hours),
+    )
     jobs = build_jobs()
+    side_jobs = build_side_jobs(settings, manifest)
     return dg.Definitions(
         assets=[
             *build_external_assets(),
             build_raw_assets(),
-            dbt_build,
-            *build_publish_assets(mart_keys(dbt_build)),
+            *(
+                definition.map_asset_specs(lambda spec: _kept_fresh(spec, fresh))
+                for definition in (dbt_build, *build_publish_assets(mart_keys(dbt_build)))
+            ),
         ],
         asset_checks=[build_log_checks(), build_publish_check()],
-        jobs=list(jobs.values()),
+        jobs=[*jobs.values(), *side_jobs.values()],
         schedules=build_schedules(settings, jobs),
-        sensors=build_sensors(settings, jobs),
+        sensors=[*build_sensors(settings, jobs), *build_inbox_sensors(settings, side_jobs, jobs["hourly"])],
         resources={"refresh_run": build_refresh_run_resource(settings), **resources},
         executor=dg.in_process_executor,
     )
+
+
+def _kept_fresh(spec: dg.AssetSpec, policy: dg.FreshnessPolicy) -> dg.AssetSpec:
+    is_read = spec.group_name == "marts" or spec.key == PUBLISHED_KEY
+    return spec.replace_attributes(freshness_policy=policy) if is_read else spec
 
 
 @dg.definitions

@@ -37,6 +37,10 @@ compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
 
+# Marts say when they were not published in time.
+freshness:
+  enabled: true
+
 nux:
   enabled: false
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -135,27 +136,32 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
     return refresh_run
 
 
-def _log_run(run: RefreshRun, job: str, seconds: float) -> None:
-    """Append one structured line per run to `home/logs/refresh.jsonl`: how long, how much, with what outcome."""
-    tally = run.tally
-    path = records_path(run.settings)
+def log_event(path: Path, event: str, **fields: Any) -> None:
+    """Append one structured line (JSON, with the moment) to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         log = structlog.wrap_logger(
             structlog.WriteLogger(file),
             processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
         )
-        log.info(
-            "refresh.run_ended",
-            run_id=run.run_id,
-            job=job,
-            outcome="failed" if tally.failed_checks else "published" if tally.publication else "incomplete",
-            duration_seconds=round(seconds, 3),
-            entries_landed=tally.entries_landed,
-            deals_processed=tally.deals_processed,
-            log_size=tally.log_size,
-            as_of_date=run.as_of_date.isoformat(),
-            rows_published=tally.rows_published,
-            publication=tally.publication,
-            failed_checks=[check.name for check in tally.failed_checks],
-        )
+        log.info(event, **fields)
+
+
+def _log_run(run: RefreshRun, job: str, seconds: float) -> None:
+    """Leave the run's line: how long, how much, with what outcome."""
+    tally = run.tally
+    log_event(
+        records_path(run.settings),
+        "refresh.run_ended",
+        run_id=run.run_id,
+        job=job,
+        outcome="failed" if tally.failed_checks else "published" if tally.publication else "incomplete",
+        duration_seconds=round(seconds, 3),
+        entries_landed=tally.entries_landed,
+        deals_processed=tally.deals_processed,
+        log_size=tally.log_size,
+        as_of_date=run.as_of_date.isoformat(),
+        rows_published=tally.rows_published,
+        publication=tally.publication,
+        failed_checks=[check.name for check in tally.failed_checks],
+    )

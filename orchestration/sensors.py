@@ -33,7 +33,7 @@ LOOK_SECONDS = 10
 QUIET_SECONDS = 10.0
 WAIT_AT_MOST_SECONDS = 30.0
 REST_FACTOR = 2.0
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -95,7 +95,7 @@ def build_sensors(settings: Settings, jobs: dict[str, UnresolvedAssetJobDefiniti
         if is_refresh_running(settings):
             return dg.SensorResult(skip_reason="A refresh is running.", cursor=context.cursor)
         tidy_dead_runs(context.instance, settings)
-        if context.instance.get_runs_count(dg.RunsFilter(statuses=_UNFINISHED)):
+        if context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)):
             return dg.SensorResult(skip_reason="A run is about to begin.", cursor=context.cursor)
         published = max((found.log_size for found in list_publications(settings.published_dir)), default=0)
         ledger = Ledger.open(settings=settings)

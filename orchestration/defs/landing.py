@@ -12,7 +12,7 @@ import dagster as dg
 from orchestration.build_stamp import remove_build_stamp
 from orchestration.failed_checks import READ_REJECTS, FailedCheck
 from orchestration.resources import RefreshRun, Tally
-from orchestration.table_facts import count_rows
+from orchestration.table_facts import describe_raw_tables
 
 LOG_KEY = dg.AssetKey(["ledger", "audit_log"])
 # Kept here as words because the modules that define these tables import polars and pandera; a test compares them.
@@ -123,12 +123,12 @@ def build_raw_assets() -> dg.AssetsDefinition:
         tally.landed_from, tally.log_size, tally.entries_landed = report.from_n, report.to_n, report.entries
         tally.deals_processed = report.deals
 
-        rows = count_rows(settings.warehouse_path, "raw")
+        tables = describe_raw_tables(settings.warehouse_path)
         for table in RAW_LOG_TABLES:
             key, landed = raw_key(table), report.rows_by_table.get(table, 0)
             yield dg.MaterializeResult(
                 asset_key=key,
-                metadata={"dagster/row_count": rows[table], "landed_rows": landed, "log_size": report.to_n},
+                metadata={**tables[table], "landed_rows": landed, "log_size": report.to_n},
                 check_results=[
                     dg.AssetCheckResult(asset_key=key, check_name="contract", passed=True, metadata={"rows": landed})
                 ],

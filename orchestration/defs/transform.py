@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.build_stamp import BuildStamp, remove_build_stamp, write_build_stamp
+from orchestration.column_lineage import as_metadata, read_lineage
 from orchestration.dagster_dbt_quietly import DbtCoreCliEventMessage, dagster_dbt
 from orchestration.failed_checks import describe_dbt_failure
 from orchestration.resources import RefreshRun, Tally
@@ -95,6 +96,8 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
 
         built = {event["data"]["node_info"]["unique_id"] for event in run.events}
         facts = describe_tables(settings.warehouse_path, [manifest["nodes"][node] for node in built])
+        for node, columns in read_lineage(settings).items():
+            facts.setdefault(node, {}).update(as_metadata(columns))
         for event in run.events:
             message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
             for outcome in message.to_default_asset_events(manifest, translator, context, settings.dbt_target_dir):

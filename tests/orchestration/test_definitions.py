@@ -1,5 +1,6 @@
 """The graph from the log to the published marts: what is in it, what guards what, and when it runs."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def test_the_graph_holds_these_assets(definitions: dg.Definitions) -> None:
 
 def test_jobs_and_schedules(definitions: dg.Definitions, settings: Settings) -> None:
     """Two jobs over the same assets, each on one schedule, in the business time zone, on from the start."""
-    assert {job.name for job in definitions.resolve_all_job_defs()} == {"__ASSET_JOB", "hourly", "nightly"}
+    names = {job.name for job in definitions.resolve_all_job_defs()}
+    assert names == {"__ASSET_JOB", "hourly", "nightly", "crm_import", "reference", "column_lineage"}
     schedules = {schedule.name: schedule for schedule in definitions.schedules or []}
     found = {
         name: (schedule.job_name, schedule.cron_schedule, schedule.execution_timezone, schedule.default_status.value)
@@ -91,6 +93,34 @@ def test_jobs_and_schedules(definitions: dg.Definitions, settings: Settings) -> 
         "nightly_schedule": ("nightly", "10 0 * * *", settings.business_timezone, "RUNNING"),
     }
     assert _steps(definitions, "hourly") == _steps(definitions, "nightly") == _steps(definitions, "__ASSET_JOB")
+
+
+def test_what_is_watched(definitions: dg.Definitions) -> None:
+    """New facts, the inbox, loaded reference files, a new project: each sensor runs from the start."""
+    watched = {
+        sensor.name: ({target.job_name for target in sensor.targets}, sensor.default_status.value)
+        for sensor in definitions.sensors or []
+        if isinstance(sensor, dg.SensorDefinition)
+    }
+    assert watched == {
+        "new_entries_sensor": ({"hourly"}, "RUNNING"),
+        "inbox_sensor": ({"crm_import", "reference"}, "RUNNING"),
+        "reference_sensor": ({"hourly"}, "RUNNING"),
+        "column_lineage_sensor": ({"column_lineage"}, "RUNNING"),
+    }
+
+
+def test_what_is_read_is_to_be_fresh(definitions: dg.Definitions, settings: Settings) -> None:
+    """Marts and the published file warn after as long as readers wait before they call numbers stale."""
+    policies = {node.key.to_user_string(): node.freshness_policy for node in _nodes(definitions)}
+    guarded = {name: policy for name, policy in policies.items() if policy is not None}
+    assert set(guarded) == {f"marts/{mart}" for mart in MARTS} | {"published_marts"}
+    [policy] = set(guarded.values())
+    assert policy.warn_window.to_timedelta() == timedelta(hours=settings.stale_after_hours)
+
+
+def _nodes(definitions: dg.Definitions) -> list[Any]:
+    return list(definitions.resolve_asset_graph().asset_nodes)
 
 
 def test_the_tables_named_here_are_the_contracts_tables() -> None:

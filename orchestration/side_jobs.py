@@ -1,0 +1,100 @@
+"""Jobs beside the chain: what is dropped into the inbox, and the lineage of columns. None of them makes numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from ledger.settings import Settings
+from orchestration.column_lineage import build_lineage, lineage_path
+from orchestration.defs.landing import raw_key
+from orchestration.inbox import Drop, FilesNotTaken, TakenIn, list_drops, take_in
+from orchestration.resources import log_event
+
+CRM_IMPORT, REFERENCE, COLUMN_LINEAGE = "crm_import", "reference", "column_lineage"
+
+
+def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str, dg.JobDefinition]:
+    """Return the jobs by name."""
+
+    @dg.op(name="import_files", out=dg.Out(dg.Nothing), description="Import the CRM exports that lie in the inbox.")
+    def import_files(context: dg.OpExecutionContext) -> None:
+        _take_in_all(context, settings, [drop for drop in list_drops(settings) if not drop.is_reference])
+
+    @dg.op(
+        name="load_reference_files",
+        out=dg.Out(dg.Nothing),
+        pool="warehouse",
+        description="Load the reference files that lie in the inbox.",
+    )
+    def load_reference_files(context: dg.OpExecutionContext) -> None:
+        _take_in_all(context, settings, [drop for drop in list_drops(settings) if drop.is_reference])
+
+    @dg.op(
+        name="find_column_lineage",
+        out=dg.Out(dg.Nothing),
+        pool="warehouse",
+        description="Read out of the compiled SQL from which columns each column is made.",
+    )
+    def find_column_lineage(context: dg.OpExecutionContext) -> None:
+        models = build_lineage(settings, manifest)
+        context.add_output_metadata({"models": len(models), "file": dg.MetadataValue.path(lineage_path(settings))})
+
+    @dg.job(name=CRM_IMPORT, executor_def=dg.in_process_executor)
+    def crm_import() -> None:
+        """Take in the CRM exports that were dropped into `inbox/<mapping>/`; the numbers follow within a minute."""
+        import_files()
+
+    @dg.job(name=REFERENCE, executor_def=dg.in_process_executor)
+    def reference() -> None:
+        """Take in the reference files that were dropped into `inbox/reference/`, and then refresh the numbers."""
+        load_reference_files()
+
+    @dg.job(name=COLUMN_LINEAGE, executor_def=dg.in_process_executor)
+    def column_lineage() -> None:
+        """Find the lineage of every column once after the dbt project has changed; the next refresh shows it."""
+        find_column_lineage()
+
+    return {CRM_IMPORT: crm_import, REFERENCE: reference, COLUMN_LINEAGE: column_lineage}
+
+
+def _take_in_all(context: dg.OpExecutionContext, settings: Settings, drops: list[Drop]) -> None:
+    """Take in whatever nobody is writing any more; what cannot be taken in fails the run after the rest is done."""
+    faults, texts = [], []
+    log = settings.home / "logs" / "inbox.jsonl"
+    for drop in drops:
+        if not drop.is_settled:
+            continue
+        facts = {"run_id": context.run_id, "folder": drop.folder, "files": [path.name for path in drop.files]}
+        try:
+            taken = take_in(settings, drop, say=context.log.info)
+        except FilesNotTaken as fault:
+            faults.append(str(fault))
+            log_event(log, "inbox.not_taken", **facts, reason=str(fault))
+            continue
+        context.log.info(taken.text)
+        texts.append(f"```\n{taken.text}\n```")
+        log_event(log, "inbox.taken", **facts, moved_to=str(taken.moved_to))
+        _show_on_graph(context, drop, taken)
+    context.add_output_metadata({"taken": len(texts), "report": dg.MetadataValue.md("\n\n".join(texts) or "Nothing.")})
+    if faults:
+        raise dg.Failure("\n".join(faults), metadata={"not_taken": len(faults)}, allow_retries=False)
+
+
+def _show_on_graph(context: dg.OpExecutionContext, drop: Drop, taken: TakenIn) -> None:
+    """Let the graph's reference tables say when they were loaded, from what, and how many rows."""
+    if not drop.is_reference:
+        return
+    for file in taken.report["files"]:
+        context.log_event(
+            dg.AssetMaterialization(
+                raw_key(file["kind"]),
+                description=f"Loaded from {file['file_name']}.",
+                metadata={
+                    "accepted_rows": file["accepted"],
+                    "rejected_rows": file["rejected"],
+                    "file": dg.MetadataValue.path(taken.moved_to / file["file_name"]),
+                    "file_sha256": file["file_sha256"],
+                },
+            )
+        )
