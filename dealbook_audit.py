@@ -210,3 +210,14 @@ def keys_revoke(
 
     checkpoint = revoke_key(open_ledger(read_settings()), SYSTEM, key_id, last_trusted_size, reason)
     out.print(f"The revocation is in the log, which holds {checkpoint.size:,} entries and is signed again.")
+
+
+@audit_app.command("bench", epilog="Example: dealbook audit bench --entries 100000")
+def audit_bench(
+    entries: Annotated[int, typer.Option(help="How long a log to measure with.", min=1_000)] = 100_000,
+    repeat: Annotated[int, typer.Option(help="Runs of each; the best counts.", min=1)] = 3,
+) -> None:
+    """Measure appending, verifying and a dossier on a log made for it, beside their yardsticks in one run."""
+    from orchestration.log_bench import run_log_bench
+
+    run_log_bench(read_settings(), out, entries=entries, repeat=repeat)

@@ -27,7 +27,7 @@ from ledger.errors import LogNotContinued, ProofInvalid
 from ledger.fold import COMMITTED
 from ledger.log.checkpoint import make_checkpoint, read_leaves, read_origin, read_size
 from ledger.log.entry import Entry, encode_entry
-from ledger.log.heads import HeadsEntry, find_heads, prove_head, read_heads, record_heads
+from ledger.log.heads import HeadsEntry, find_heads, record_heads
 from ledger.log.key_history import KeyHistory, Standing
 from ledger.log.keys import PublicKey, trusted_keys
 from ledger.log.notes import Checkpoint
@@ -62,7 +62,7 @@ def make_dossier(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier:
     with ledger.write() as session:
         deal = get_deal(session, actor, deal_id, Action.EXPORT_EVIDENCE)
         bound = _describe_files(_make_bound_files(session, deal.id))
-        seq = record_heads(session, actor, {"deal_id": deal.id, "files": bound})
+        seq, all_heads = record_heads(session, actor, {"deal_id": deal.id, "files": bound})
     checkpoint = make_checkpoint(ledger)
     with ledger.read() as session:
         heads = find_heads(session, seq)
@@ -73,7 +73,7 @@ def make_dossier(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier:
         rows = _read_chain(session, deal_id, size)
         files["entries.jsonl"] = b"".join(body + b"\n" for _, _, body in rows)
         try:
-            files |= _make_proofs(session, f"deal:{deal_id}", rows[-1][0], heads, checkpoint)
+            files |= _make_proofs(session, all_heads.prove(f"deal:{deal_id}"), rows[-1][0], heads, checkpoint)
         except ProofInvalid as error:
             raise LogNotContinued(f"{error.detail} Run `dealbook audit verify`.") from error
         _refuse_unsound(session, files)
@@ -144,18 +144,18 @@ def _open_texts(session: Session, entries: Iterable[Entry]) -> list[OpenedText]:
 
 
 def _make_proofs(
-    session: Session, chain: str, head_n: int, heads: HeadsEntry, checkpoint: Checkpoint
+    session: Session, member: tuple[int, list[bytes]], head_n: int, heads: HeadsEntry, checkpoint: Checkpoint
 ) -> dict[str, bytes]:
     tree = HashTree(read_leaves(session, 0))
     if tree.root(checkpoint.size) != checkpoint.root:
         raise ProofInvalid("The entries are not those that were signed.")
-    place, path = prove_head(read_heads(session, int(heads.data["size"])), chain)
-    member = {"entry": heads.body.decode(), "place": place, "path": [_encode(node) for node in path]}
+    place, path = member
+    extra = {"entry": heads.body.decode(), "place": place, "path": [_encode(node) for node in path]}
     older = _find_older(session, tree, heads.n) or checkpoint
     step = tree.prove_consistency(older.size, checkpoint.size)
     return {
         "head.tlog-proof": write_proof(tree, head_n, checkpoint),
-        "heads.tlog-proof": write_proof(tree, heads.n, checkpoint, encode_entry(member)),
+        "heads.tlog-proof": write_proof(tree, heads.n, checkpoint, encode_entry(extra)),
         "checkpoint": older.note.encode(),
         "consistency": "\n".join([f"old {older.size}", *map(_encode, step), "", checkpoint.note]).encode(),
     }

@@ -6,6 +6,7 @@ A chain proves what is in it; nothing in it proves that nothing follows. So once
 leaf to that root a deal proves which entry was its last at that point.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -79,36 +80,48 @@ def read_heads(session: Session, size: int) -> list[Head]:
     return sorted(Head(chain, seq, digest) for chain, seq, digest in found)
 
 
-def root_of_heads(heads: Sequence[Head]) -> bytes:
-    """Return the root over heads that are sorted by chain."""
-    return HashTree(head.leaf for head in heads).root()
+class AllHeads:
+    """The heads of all chains, sorted by name, and the tree over them."""
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        self.heads = heads
+        self._tree = HashTree([head.leaf for head in heads])
+
+    @classmethod
+    def at(cls, session: Session, size: int) -> "AllHeads":
+        """Return the heads among the first `size` entries."""
+        return cls(read_heads(session, size))
+
+    @property
+    def root(self) -> bytes:
+        """The root over all of them."""
+        return self._tree.root()
+
+    def prove(self, chain: str) -> tuple[int, list[bytes]]:
+        """Return the place of the chain's head among them, and its path to their root."""
+        index = bisect_left(self.heads, (chain,))
+        if index == len(self.heads) or self.heads[index].chain != chain:
+            raise ProofInvalid(f"There is no chain {chain} among the {len(self.heads)} heads.")
+        return index, self._tree.prove_inclusion(index)
 
 
-def prove_head(heads: Sequence[Head], chain: str) -> tuple[int, list[bytes]]:
-    """Return the place of the chain's head among `heads`, and its path to their root."""
-    index = next((at for at, head in enumerate(heads) if head.chain == chain), None)
-    if index is None:
-        raise ProofInvalid(f"There is no chain {chain} among the {len(heads)} heads.")
-    return index, HashTree(head.leaf for head in heads).prove_inclusion(index)
-
-
-def record_heads(session: Session, actor: Actor, dossier: Mapping[str, Any] | None = None) -> int:
-    """Write an entry over all heads as they stand, for `dossier` when given, and return its `seq` in `sys`.
+def record_heads(session: Session, actor: Actor, dossier: Mapping[str, Any] | None = None) -> tuple[int, AllHeads]:
+    """Write an entry over all heads as they stand, for `dossier` when given; return its `seq` in `sys`, and the heads.
 
     Where the log holds nothing newer than such an entry, and that says the same about the dossier, it is that one:
     an entry about heads alone is never the reason for another.
     """
     last = find_last_heads(session)
     if last is not None and last.data.get("dossier") == dossier and not _has_grown_since(session, last):
-        return last.seq
+        return last.seq, AllHeads.at(session, int(last.data["size"]))
     origin = session.scalar(select(LogIdentity.origin)) or ""
     size = _count_entries(session)
-    heads = read_heads(session, size)
-    data: dict[str, Any] = {"size": size, "chains": len(heads), "root": root_of_heads(heads).hex()}
+    heads = AllHeads.at(session, size)
+    data: dict[str, Any] = {"size": size, "chains": len(heads.heads), "root": heads.root.hex()}
     if dossier is not None:
         data["dossier"] = dict(dossier)
     [entry] = append_entries(session, actor, [Draft("sys", HEADS, "log", origin, data)])
-    return entry.seq
+    return entry.seq, heads
 
 
 def record_heads_of_the_day(ledger: "Ledger") -> bool:
@@ -147,8 +160,8 @@ def check_heads(session: Session, limit: int) -> list[tuple[int, str]]:
         try:
             data = decode_body(body)["data"]
             size, stated = int(data["size"]), (data["chains"], data["root"])
-            heads = read_heads(session, size)
-            found = (len(heads), root_of_heads(heads).hex())
+            heads = AllHeads.at(session, size)
+            found = (len(heads.heads), heads.root.hex())
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # the chains say what cannot be read
         if size > n or found != stated:
