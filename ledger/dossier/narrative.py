@@ -121,6 +121,8 @@ class _Context:
         """Return a column's value in words, and whether these are a person's own."""
         if value is None:
             return NOTHING, False
+        if column == "metadata":
+            return f"not shown; commitment {value}", False
         if column in _COMMITTED or (column in ("note", "reason") and isinstance(value, str)):
             return self.text(str(value))
         if column in _CURRENCY_OF:
