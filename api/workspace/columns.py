@@ -14,12 +14,16 @@ from ledger.vocabulary import PipelineStage
 ReadMore = Callable[[PipelineStage, str], tuple[list[board.Card], str | None]]
 
 # The button presses itself when it scrolls into view; the keyboard reaches it as any button.
+# Looked at afresh after each page, for a button that stays in sight while it moves down is not seen to come into it.
 _CALL_WHEN_SEEN = """(event) => {
     const button = event.el;
-    new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && button.click(), {
-        root: button.parentElement,
-        rootMargin: "200px",
-    }).observe(button);
+    const seen = new IntersectionObserver(
+        (entries) => entries.some((entry) => entry.isIntersecting) && button.click(),
+        { root: button.parentElement, rootMargin: "200px" },
+    );
+    const look = () => { seen.unobserve(button); seen.observe(button); };
+    look();
+    new MutationObserver(look).observe(button.parentElement, { childList: true });
 }"""
 
 

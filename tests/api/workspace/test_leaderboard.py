@@ -6,7 +6,7 @@ from decimal import Decimal
 from api.figures import Snapshot
 from api.published import PublishedMarts
 from api.summaries import list_day
-from api.workspace.tables import compare_team
+from api.workspace.leaderboard import compare_team
 from ledger.settings import Settings
 from tests.support.published_file import ANNA, AS_OF, publish_sample
 
