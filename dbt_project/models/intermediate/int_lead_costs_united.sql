@@ -38,7 +38,7 @@ costs_of_agents as (
     from feed_of_agents
 ),
 
--- A figure for the whole agency would count again what is stated agent by agent.
+-- A figure for the whole agency would count again what is stated agent by agent, so it stands where nothing finer does.
 feed_of_agency as (
     select roi_metrics.*
     from roi_metrics
