@@ -5,12 +5,15 @@ from typing import Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.dependencies import ServiceDep, read_clock, refuse_unknown_parameters, turn_away
 from api.documentation import problems
 from api.schemas.fields import Answer
+from ledger.log.checkpoint import read_size
+from ledger.log.signer_state import signed_size
+from ledger.tables import AuditCheckpoint
 
 router = APIRouter(tags=["operations"], dependencies=[Depends(refuse_unknown_parameters)], responses=problems(422, 500))
 
@@ -57,18 +60,42 @@ def read_metrics(request: Request, service: ServiceDep) -> Response:
     if not _is_loopback(request) and service.find_actor(request) is None:
         raise turn_away(request, service)
     lines = generate_latest(request.app.state.meters.registry).decode()
-    publication = service.marts.publication()
-    if publication is not None:
-        age = (read_clock() - publication.published_at).total_seconds()
-        lines += (
-            "# HELP dealbook_published_log_size Entries of the log behind the published numbers.\n"
-            "# TYPE dealbook_published_log_size gauge\n"
-            f"dealbook_published_log_size {publication.log_size}\n"
-            "# HELP dealbook_published_age_seconds Age of the published numbers.\n"
-            "# TYPE dealbook_published_age_seconds gauge\n"
-            f"dealbook_published_age_seconds {age:.0f}\n"
-        )
+    for name, meaning, value in (*_measure_log(service), *_measure_publication(service)):
+        lines += f"# HELP {name} {meaning}\n# TYPE {name} gauge\n{name} {value}\n"
     return Response(lines, media_type=CONTENT_TYPE_LATEST)
+
+
+_Gauge = tuple[str, str, int]
+
+
+def _measure_log(service: ServiceDep) -> list[_Gauge]:
+    """What there is to say of the log; nothing while the ledger cannot be read, which `/readyz` tells."""
+    try:
+        with service.ledger.read() as session:
+            size = read_size(session)
+            signed_at = session.scalar(select(func.max(AuditCheckpoint.signed_at)))
+    except SQLAlchemyError:
+        return []
+    unsigned = size - signed_size(service.settings)
+    gauges = [
+        ("dealbook_log_size", "Entries of the log.", size),
+        ("dealbook_log_unsigned", "Entries that no checkpoint covers yet.", unsigned),
+    ]
+    if signed_at is not None:
+        age = int((read_clock() - signed_at).total_seconds())
+        gauges.append(("dealbook_checkpoint_age_seconds", "Age of the newest checkpoint.", age))
+    return gauges
+
+
+def _measure_publication(service: ServiceDep) -> list[_Gauge]:
+    publication = service.marts.publication()
+    if publication is None:
+        return []
+    age = int((read_clock() - publication.published_at).total_seconds())
+    return [
+        ("dealbook_published_log_size", "Entries of the log behind the published numbers.", publication.log_size),
+        ("dealbook_published_age_seconds", "Age of the published numbers.", age),
+    ]
 
 
 def _published_state(service: ServiceDep) -> Literal["ok", "stale", "nothing yet"]:

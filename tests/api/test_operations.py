@@ -10,9 +10,11 @@ from sqlalchemy import event
 
 from api.main import MAX_BODY_BYTES, create_app
 from ledger.errors import LedgerNotInitialised
+from ledger.log.signer_state import signed_size
 from ledger.settings import Settings
 from ledger.store import Ledger
 from tests.api.conftest import People, problem_of
+from tests.support.ledger import log_size
 from tests.support.published_file import publish_sample
 
 
@@ -42,7 +44,7 @@ def near(settings: Settings, ledger: Ledger) -> Iterator[TestClient]:
 
 
 def test_metrics_are_for_this_machine_or_a_token(
-    client: TestClient, near: TestClient, people: People, settings: Settings
+    client: TestClient, near: TestClient, people: People, settings: Settings, ledger: Ledger
 ) -> None:
     """Counts go by route template, so that identifiers never become labels."""
     assert problem_of(client.get("/metrics")) == "not-signed-in"
@@ -52,6 +54,12 @@ def test_metrics_are_for_this_machine_or_a_token(
     text = near.get("/metrics").text
     assert 'dealbook_requests_total{method="GET",route="/problems/{code}",status="200"} 1.0' in text
     assert "dealbook_published_log_size 123" in text
+    found = dict(line.split(" ") for line in text.splitlines() if line.startswith("dealbook_") and "{" not in line)
+    assert int(found["dealbook_log_size"]) == log_size(ledger)
+    assert int(found["dealbook_log_unsigned"]) == log_size(ledger) - signed_size(settings)
+    assert int(found["dealbook_checkpoint_age_seconds"]) >= 0
+    assert int(found["dealbook_published_age_seconds"]) >= 0
+    assert any(line.startswith("dealbook_request_seconds_bucket{") for line in text.splitlines())
 
 
 @pytest.mark.parametrize("address", ["/healthz", "/api/v1/me", "/problems", "/nowhere", "/login"])
