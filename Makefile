@@ -54,7 +54,7 @@ screenshots: $(VENV)/.test ## make the README's pictures again
 docs: setup ## build the dbt docs site of the current warehouse
 	@$(BIN)/dealbook docs
 
-bench: setup ## measure refreshes against a bare `dbt build`, side by side (table in var/bench)
+bench: setup ## measure refreshes and stage moves, each beside its yardstick (tables and plot in var/bench)
 	@$(BIN)/dealbook bench $(ARGS)
 
 lock: $(VENV)/.test ## pin requirements*.in again (needs uv: pip install uv)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -290,15 +291,33 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if all(ok for _, ok, _ in findings) else 1)
 
 
-@app.command(epilog="Example: dealbook bench --new 0 --new 1 --new 5000")
+class BenchPart(StrEnum):
+    """What `dealbook bench` measures."""
+
+    REFRESH = "refresh"
+    MOVES = "moves"
+
+
+@app.command(epilog="Example: dealbook bench --only refresh --new 0 --new 1 --new 5000")
 def bench(
     new: Annotated[list[int] | None, typer.Option(help="Numbers of new deals to refresh with.")] = None,
     repeat: Annotated[int, typer.Option(help="Runs of each; the median is printed.", min=1)] = 3,
+    only: Annotated[
+        list[BenchPart] | None, typer.Option(help="Measure this part alone; may be repeated. All unless given.")
+    ] = None,
+    moves: Annotated[int, typer.Option(help="Stage moves of each connection in a round.", min=1)] = 250,
 ) -> None:
-    """Measure refreshes beside a bare `dbt build` of the same project, in one run; the table goes to home/bench."""
-    from orchestration.bench import run_bench
+    """Measure refreshes beside a bare `dbt build`, and stage moves over HTTP beside a bare one-row commit, each in one
+    run; tables and a plot go to home/bench."""
+    parts = only or list(BenchPart)
+    if BenchPart.REFRESH in parts:
+        from orchestration.bench import run_bench
 
-    run_bench(read_settings(), out, new=new or [0, 1, 5_000], repeat=repeat)
+        run_bench(read_settings(), out, new=new or [0, 1, 5_000], repeat=repeat)
+    if BenchPart.MOVES in parts:
+        from orchestration.bench_moves import run_bench_moves
+
+        run_bench_moves(read_settings(), out, rounds=max(repeat, 3), moves=moves)
 
 
 def main() -> None:

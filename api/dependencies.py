@@ -7,17 +7,19 @@ never wait for a worker thread behind others that wait for the lock.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Header, Request, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlalchemy.orm import Session
 
+from api.callers import RecentCallers
 from api.denials import Denials
 from api.idempotency import begin_once
 from api.import_runs import ImportRuns
@@ -50,6 +52,7 @@ class Service:
     denials: Denials
     imports: ImportRuns
     proofs: LogProofs
+    callers: RecentCallers = field(default_factory=RecentCallers)
 
     @property
     def stale_after(self) -> timedelta:
@@ -62,7 +65,8 @@ class Service:
             return authenticate(session, request)
 
 
-def get_service(request: Request) -> Service:
+# What does not wait for anything is async: a worker thread for it would cost more than it does.
+async def get_service(request: Request) -> Service:
     """Return what the app shares."""
     service: Service = request.app.state.service
     return service
@@ -104,11 +108,15 @@ def refuse_cross_site(request: Request) -> None:
         )
 
 
-def refuse_strangers(request: Request, service: ServiceDep) -> None:
+async def refuse_strangers(request: Request, service: ServiceDep) -> None:
     """Turn away whoever is not signed in before they can take the write lock."""
     refuse_cross_site(request)
-    if service.find_actor(request) is None:
+    credential = request.headers.get("authorization") or request.cookies.get(SESSION_COOKIE, "")
+    if service.callers.knows(credential):
+        return
+    if await run_in_threadpool(service.find_actor, request) is None:
         raise turn_away(request, service)
+    service.callers.note(credential)
 
 
 def open_reading(service: ServiceDep) -> Iterator[Session]:
@@ -183,7 +191,7 @@ _WHICH_TAG = 'The `ETag` that the caller has read, or `*` for "whatever it is no
 IfMatch = Annotated[str | None, Header(json_schema_extra={"pattern": _ENTITY_TAGS}, description=_WHICH_TAG)]
 
 
-def read_revision(if_match: IfMatch = None) -> "Revision":
+async def read_revision(if_match: IfMatch = None) -> "Revision":
     """Return the revisions that the caller accepts; without `If-Match` the answer is 428."""
     if if_match is None:
         raise Problem(
@@ -206,16 +214,16 @@ class Revision:
             raise RevisionStale(current)
 
 
-def read_revision_if_sent(if_match: IfMatch = None) -> Revision:
+async def read_revision_if_sent(if_match: IfMatch = None) -> Revision:
     """Return the revisions that the caller accepts: any, without `If-Match`."""
-    return read_revision(if_match) if if_match is not None else Revision(None)
+    return await read_revision(if_match) if if_match is not None else Revision(None)
 
 
 RevisionDep = Annotated[Revision, Depends(read_revision)]
 OptionalRevisionDep = Annotated[Revision, Depends(read_revision_if_sent)]
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse query parameters that the route does not know, and repeated ones: neither is silently ignored."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):

@@ -54,7 +54,8 @@ def documented_key() -> dict[str, Any]:
                 "in": "header",
                 "required": False,
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-                "description": "Sent again with the same body within 30 days, the first answer comes back unchanged.",
+                "description": "Sent again with the same body within 30 days, the first answer comes back unchanged. "
+                "A change of a commission is never made twice under one key, however late.",
             }
         ]
     }

@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 
 from api.problems import Problem
 from ledger.actors import Actor
-from ledger.tables import IdempotencyKey
+from ledger.deal_audit import find_recorded_request
+from ledger.tables import Commission, CommissionDispute, IdempotencyKey
 
 HEADER = "idempotency-key"
 LONGEST_KEY = 255
@@ -53,12 +54,39 @@ def begin_once(request: Request, session: Session, actor: Actor, body: bytes) ->
         select(IdempotencyKey).where(IdempotencyKey.actor_id == actor.id, IdempotencyKey.key_digest == key_digest)
     ).one_or_none()
     if found is None:
+        _refuse_if_recorded(request, session, actor, key_digest)
         request.state.keep_answer = (actor.id, key_digest, request_digest)
         return replace(actor, idempotency_digest=key_digest)
     if found.request_digest != request_digest:
         raise Problem("idempotency-key-reused", "This `Idempotency-Key` was used for another request; take a new one.")
     headers = json.loads(found.headers or "{}") | {"Idempotent-Replay": "true"}
     raise AnsweredBefore(Response(found.body, found.status_code or 200, headers))
+
+
+def _refuse_if_recorded(request: Request, session: Session, actor: Actor, key_digest: str) -> None:
+    """Money moves once for good: an answer is forgotten after 30 days, the entry that names its key never."""
+    chain = _find_money_chain(request, session)
+    recorded = find_recorded_request(session, chain, actor.id, key_digest) if chain else None
+    if recorded is not None:
+        raise Problem(
+            "recorded-before",
+            f"This was recorded on {recorded.at:%Y-%m-%d} (entry {recorded.seq} of the deal); its answer is no longer "
+            "kept. Read the commission. For another change take a new key.",
+        )
+
+
+def _find_money_chain(request: Request, session: Session) -> str | None:
+    """Return the chain of the deal whose commissions the request is about, None for other requests."""
+    known = request.path_params
+    if "dispute_id" in known:
+        dispute = session.get(CommissionDispute, known["dispute_id"])
+        commission = session.get(Commission, dispute.commission_id) if dispute else None
+    elif "commission_id" in known:
+        commission = session.get(Commission, known["commission_id"])
+    else:
+        is_money = "deal_id" in known and request.url.path.endswith("/commissions")
+        return f"deal:{known['deal_id']}" if is_money else None
+    return f"deal:{commission.deal_id}" if commission else None
 
 
 def keep_instead(request: Request, body: bytes) -> None:

@@ -41,6 +41,7 @@ OWN_STATUSES: dict[str, int] = {
     "agent-not-published": 404,
     "method-not-allowed": 405,
     "import-not-finished": 409,
+    "recorded-before": 409,
     "revision-stale": 412,
     "body-too-large": 413,
     "file-invalid": 422,

@@ -59,6 +59,7 @@ def authorize(session: Session, actor: Actor, action: Action, target: Target = N
     user = session.get(User, actor.id)
     if user is None or not user.active or user.role != actor.role:
         raise NotPermitted("Your rights have changed. Log in again.")
+    _hold(session, user)
     if actor.token_id is not None:
         token = session.get(ApiToken, actor.token_id)
         if token is None or token.revoked_at is not None or token.expires_at <= now_utc():
@@ -69,6 +70,11 @@ def authorize(session: Session, actor: Actor, action: Action, target: Target = N
         raise CommissionNotFound() if isinstance(target, Line) else DealNotFound()
     doing = action.value.replace("_", " ")
     raise NotPermitted(f"The role {actor.role} may not {doing} here. Ask someone whose role allows it.")
+
+
+def _hold(session: Session, *rows: object) -> None:
+    """Keep rows as long as the session: it forgets what nobody holds, and would read it again for the next check."""
+    session.info.setdefault("held", set()).update(rows)
 
 
 def _is_visible(actor: Actor, target: Target) -> bool:
@@ -88,6 +94,7 @@ def get_deal(session: Session, actor: Actor, deal_id: str, action: Action = Acti
     if deal is None:
         raise DealNotFound(deal_id)
     authorize(session, actor, action, deal)
+    _hold(session, deal)
     return deal
 
 
@@ -217,6 +224,7 @@ def _find_secret(session: Session, model: type[_Secret], secret: str) -> tuple[_
     ).one_or_none()
     if row is None or row[0].expires_at <= now_utc() or not row[1].active:
         return None
+    _hold(session, *row)
     return row[0], row[1]
 
 

@@ -9,6 +9,7 @@ from ledger.access import get_deal
 from ledger.actors import Actor
 from ledger.deal_lists import MAX_PAGE
 from ledger.errors import CursorInvalid
+from ledger.log.entry import decode_body
 from ledger.tables import AuditLog
 
 
@@ -28,3 +29,17 @@ def list_entries(
         query = query.where(AuditLog.seq > int(cursor))
     rows = session.scalars(query.limit(limit + 1)).all()
     return rows[:limit], str(rows[limit - 1].seq) if len(rows) > limit else None
+
+
+_MONEY = ("commission", "adjustment", "dispute")
+
+
+def find_recorded_request(session: Session, chain: str, actor_id: str, key_digest: str) -> AuditLog | None:
+    """Return the entry about a commission in `chain` that names this `Idempotency-Key` of this caller, or None."""
+    query = select(AuditLog).where(
+        AuditLog.chain == chain, AuditLog.actor_id == actor_id, AuditLog.subject_kind.in_(_MONEY)
+    )
+    for entry in session.scalars(query):
+        if decode_body(entry.body).get("req", {}).get("idem") == key_digest:
+            return entry
+    return None

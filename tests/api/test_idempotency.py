@@ -1,8 +1,10 @@
 """A POST that is sent twice: one change, one answer."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import time_machine
 from fastapi.testclient import TestClient
 
 from tests.api.conftest import People, problem_of
@@ -66,3 +68,20 @@ def test_the_same_key_at_the_same_time_is_one_change(client: TestClient, people:
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
     assert len(client.get("/api/v1/deals", headers=people.anna.auth).json()["items"]) == 1
+
+
+def test_money_moves_once_for_good(client: TestClient, people: People) -> None:
+    """The answer is forgotten after 30 days, the entry is not: the same key never records an adjustment twice."""
+    deal = open_deal(client, people.anna)
+    line = {"commission_type": "bonus", "basis_amount": "1.00", "basis_currency": "SGD", "commission_rate": "0.1000"}
+    made = client.post(f"/api/v1/deals/{deal['id']}/commissions", json=line, headers=people.manager.auth).json()
+    address = f"/api/v1/commissions/{made['id']}/adjustments"
+    body = {"adjustment_type": "bonus", "amount": "1.00", "note": "Early"}
+    headers = people.manager.auth | {"Idempotency-Key": "pay-1"}
+    assert client.post(address, json=body, headers=headers).status_code == 201
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=40), tick=False):
+        other = people.manager.auth | {"Idempotency-Key": "pay-2"}
+        assert client.post(address, json=body, headers=other).status_code == 201, "this one sweeps the old answers"
+        again = client.post(address, json=body, headers=headers)
+        assert (again.status_code, problem_of(again)) == (409, "recorded-before")
+    assert len(client.get(address, headers=people.manager.auth).json()["items"]) == 2

@@ -35,6 +35,7 @@ DOCUMENTED = {  # viewer, agent, manager, admin
     Action.SETTLE_COMMISSION: (N, N, OTHERS, N),
     Action.REOPEN_DEAL: (N, N, A, N),
     Action.ASSIGN_DEAL: (N, N, A, N),
+    Action.EXPORT_EVIDENCE: (N, OWN, A, A),
     Action.IMPORT: (N, N, A, N),
     Action.MANAGE_ACCESS: (N, N, N, A),
 }
