@@ -39,6 +39,7 @@ from ledger.tables import AuditCheckpoint, AuditLog, AuditText, User
 if TYPE_CHECKING:
     from ledger.store import Ledger
 
+_ATTEMPTS = 3
 _FIXED = (1980, 1, 1, 0, 0, 0)
 _CLOSED = {"contact": COMMITTED["contact"]} | {kind: frozenset({"metadata"}) for kind in ("deal", "document")}
 """Commitments that stay closed: personal data of contacts, and data that no reader can be told in words."""
@@ -59,6 +60,15 @@ def make_dossier(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier:
 
     Raises `DealNotFound` and `NotPermitted`, and `LogNotContinued` where the log does not agree with what was signed.
     """
+    for _ in range(_ATTEMPTS):
+        made = _try_to_make(ledger, actor, deal_id)
+        if made is not None:
+            return made
+    raise LogNotContinued("The deal's record changes while its dossier is made. Ask for it again.")
+
+
+def _try_to_make(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier | None:
+    """Return the dossier; None when somebody wrote to the deal between its page and the entry over it."""
     with ledger.write() as session:
         deal = get_deal(session, actor, deal_id, Action.EXPORT_EVIDENCE)
         bound = _describe_files(_make_bound_files(session, deal.id))
@@ -68,12 +78,13 @@ def make_dossier(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier:
         heads = find_heads(session, seq)
         size = int(heads.data["size"])
         files = _make_bound_files(session, deal_id, size)
-        if heads.data["dossier"]["files"] != _describe_files(files):
-            raise LogNotContinued("The deal's record changed while the dossier was made. Ask for it again.")
+        if _describe_files(files) != bound:
+            return None
         rows = _read_chain(session, deal_id, size)
         files["entries.jsonl"] = b"".join(body + b"\n" for _, _, body in rows)
+        member = all_heads.prove(f"deal:{deal_id}")
         try:
-            files |= _make_proofs(session, all_heads.prove(f"deal:{deal_id}"), rows[-1][0], heads, checkpoint)
+            files |= _make_proofs(session, member, rows[-1][0], heads, checkpoint)
         except ProofInvalid as error:
             raise LogNotContinued(f"{error.detail} Run `dealbook audit verify`.") from error
         _refuse_unsound(session, files)

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from ledger import deals
 from ledger.actors import SYSTEM
-from ledger.dossier import verify
+from ledger.dossier import making, verify
 from ledger.dossier.making import make_dossier, write_proof
 from ledger.errors import DealNotFound, LogNotContinued, NotPermitted
 from ledger.log.checkpoint import make_checkpoint, read_leaves
@@ -308,6 +308,26 @@ def test_no_dossier_leaves_a_log_that_was_tampered_with(ledger: Ledger, staff: S
     )
     with pytest.raises(LogNotContinued):
         make_dossier(ledger, staff.manager, deal.id)
+
+
+def test_a_deal_that_changes_meanwhile_is_told_as_it_then_stands(
+    ledger: Ledger, staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document erased between the entry and the page: the dossier is made again, without what is gone."""
+    deal = open_some_deal(ledger, staff.agent)
+    gone = run(ledger, deals.add_document, staff.agent, deal.id, document_type="lease", title="Vanishing", uri="x:y")
+    sign, erased = making.make_checkpoint, []
+
+    def erase_first(ledger: Ledger) -> Checkpoint:
+        if not erased:
+            erased.append(run(ledger, deals.erase_document, staff.agent, deal.id, gone.id))
+        return sign(ledger)
+
+    monkeypatch.setattr(making, "make_checkpoint", erase_first)
+    made = make_dossier(ledger, staff.agent, deal.id)
+    assert made.entries == 3
+    assert b"Vanishing" not in made.content
+    assert check(unpack(made.content), keys_of(ledger)).exit_code == 0
 
 
 def test_keys_that_changed_are_understood(ledger: Ledger, staff: Staff) -> None:
