@@ -310,6 +310,8 @@ def _empty_log_tables(warehouse: duckdb.DuckDBPyConnection) -> None:
     for table, model in LOG_TABLES.items():
         warehouse.execute(f"DROP TABLE raw.{table}")
         warehouse.execute(create_table(table, model))
+    # What the marts were built from is gone: the next build must not rest on them.
+    warehouse.execute("DROP TABLE IF EXISTS raw.built")
     warehouse.execute("DELETE FROM raw.landings")
     warehouse.execute("UPDATE raw.watermark SET log_size = 0, last_hash = NULL, updated_at = NULL")
     warehouse.execute("COMMIT")

@@ -7,7 +7,7 @@ failed or was cut short: without this note that would publish it.
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ledger.settings import Settings
 
@@ -44,6 +44,27 @@ def read_build_stamp(settings: Settings) -> BuildStamp | None:
     """Return the stamp of the build in the warehouse; None when it is not whole or not tested."""
     path = settings.dbt_target_dir / "build.json"
     return BuildStamp(**json.loads(path.read_text())) if path.exists() else None
+
+
+def last_built(run: "RefreshRun", references: str) -> dict[str, Any]:
+    """Return dbt's variables for a build on top of the last one; none where everything has to be computed anew.
+
+    All tables in the warehouse must come from one whole build, of the same definitions, settings and reference files.
+    Neither the log nor the day asked about may go back: nothing is ever taken out of a table.
+    """
+    from ingestion.build_mark import read_build_mark
+
+    built = None if run.full else read_build_mark(run.settings.warehouse_path)
+    if built is None:
+        return {}
+    now = {**run.dbt_variables, "references": references}
+    is_same = all(
+        built[name] == now[name]
+        for name in ("definition_version", "business_timezone", "reporting_currency", "references")
+    )
+    if not is_same or built["log_size"] > now["log_size"] or built["as_of_date"] > now["as_of_date"]:
+        return {}
+    return {"built_log_size": built["log_size"], "built_as_of_date": built["as_of_date"]}
 
 
 def remove_build_stamp(settings: Settings) -> None:

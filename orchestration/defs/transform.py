@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.build_stamp import BuildStamp, remove_build_stamp, write_build_stamp
+from orchestration.build_stamp import BuildStamp, last_built, remove_build_stamp, write_build_stamp
 from orchestration.column_lineage import as_metadata, read_lineage
 from orchestration.dagster_dbt_quietly import DbtCoreCliEventMessage, dagster_dbt
 from orchestration.failed_checks import describe_dbt_failure
@@ -67,16 +67,20 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
         name="dbt_build",
     )
     def dbt_build(context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[Any]:
+        from ingestion.build_mark import remove_build_mark, write_build_mark
         from ingestion.landing import read_watermark
         from ingestion.reference_files import reference_digest
         from orchestration.dbt_in_process import DBT_VERSION, load_manifest, run_dbt
 
         settings, tally = refresh_run.settings, refresh_run.tally
-        remove_build_stamp(settings)
         tally.log_size = read_watermark(settings.warehouse_path)
         references = reference_digest(settings.warehouse_path)
 
         selection, is_whole = _selection(context, manifest, translator)
+        on_top_of = last_built(refresh_run, references) if is_whole else {}
+        # From here to the end of a whole build that passed its tests, nothing may rest on what the warehouse holds.
+        remove_build_stamp(settings)
+        remove_build_mark(settings.warehouse_path)
         command = ["build", "--no-write-json", "--exclude", _UNIT_TESTS, *selection]
         if refresh_run.full:
             command.append("--full-refresh")
@@ -87,7 +91,7 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
             settings,
             command,
             manifest=parsed,
-            variables=refresh_run.dbt_variables,
+            variables={**refresh_run.dbt_variables, **on_top_of},
             on_result=_Progress(
                 context, tally, total=len(context.selected_asset_keys) + len(context.selected_asset_check_keys)
             ),
@@ -115,6 +119,7 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
             stamp = BuildStamp.of(
                 refresh_run, references=references, invocation_id=run.invocation_id, dbt_version=DBT_VERSION
             )
+            write_build_mark(settings.warehouse_path, {**refresh_run.dbt_variables, "references": references})
             write_build_stamp(settings, stamp)
 
     definition: dg.AssetsDefinition = dbt_build

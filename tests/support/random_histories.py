@@ -63,6 +63,7 @@ class _Writer:
         self.history = history
         self._opened: dict[int, datetime] = {}
         self._stages: dict[int, list[str]] = {}
+        self._recorded: dict[int, datetime] = {}
         self._statuses: dict[int, str] = {}
         self._disputes: dict[int, tuple[int, str]] = {}
 
@@ -75,6 +76,8 @@ class _Writer:
             self._open(event, when)
         else:
             when = max(when, self._opened[event.deal] + timedelta(minutes=event.choice))
+            if event.kind in ("confirm", "adjust", "dispute", "resolve") and event.deal in self._recorded:
+                when = max(when, self._recorded[event.deal])
             getattr(self, f"_{event.kind}")(event, f"deal-{event.deal}", _text(when), when)
 
     def _open(self, event: Event, when: datetime) -> None:
@@ -122,9 +125,10 @@ class _Writer:
         day = FIRST_DAY + timedelta(days=event.day + event.choice)
         self.history.changed(deal, when, expected_close_date=day if event.choice else None)
 
-    def _commission(self, event: Event, deal: str, when: str, _moment: datetime) -> None:
+    def _commission(self, event: Event, deal: str, when: str, moment: datetime) -> None:
         if event.deal in self._statuses:
             return
+        self._recorded[event.deal] = moment
         self._statuses[event.deal] = "pending"
         currency = ("SGD", "USD", "EUR")[event.choice % 3]
         agent = f"agent-{event.choice % AGENTS}"
@@ -137,7 +141,7 @@ class _Writer:
             self._statuses[event.deal] = after
             self.history.commission_moved(f"line-{event.deal}", deal, before, after, when)
 
-    def _adjust(self, event: Event, deal: str, when: str, moment: datetime) -> None:
+    def _adjust(self, event: Event, deal: str, when: str, _moment: datetime) -> None:
         if event.deal in self._statuses:
             kind = ("clawback", "bonus", "correction")[event.choice % 3]
             self.history.adjusted(f"line-{event.deal}", deal, kind, event.choice, when)
