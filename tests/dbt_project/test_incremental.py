@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from ingestion.mart_digests import MartDigest, digest_mart, list_marts
@@ -69,10 +70,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
 @st.composite
 def histories_in_batches(draw: st.DrawFn) -> tuple[list[Event], list[tuple[float, int]]]:
     """Return a history and builds on the way: the share of the log that each reads, and its day, neither going back."""
-    events = draw(st.lists(EVENTS, min_size=60, max_size=90))
-    shares = sorted(draw(st.lists(st.floats(0.1, 1.0), min_size=2, max_size=rounds(2, 4))))
-    days = sorted(draw(st.lists(st.integers(5, DAYS + 5), min_size=len(shares), max_size=len(shares))))
-    return events, list(zip(shares, days, strict=True))
+    events = draw(st.lists(EVENTS, min_size=140, max_size=180))
+    assume(len({event.kind for event in events}) > 10 and len({event.deal for event in events}) > 15)
+    first = (draw(st.floats(0.5, 0.8)), draw(st.integers(3, DAYS - 10)))
+    further = draw(st.lists(st.tuples(st.floats(0.01, 0.15), st.integers(rounds(1, 0), 12)), min_size=1, max_size=rounds(1, 3)))
+    steps = accumulate([first, *further], lambda before, more: (min(before[0] + more[0], 1.0), before[1] + more[1]))
+    return events, list(steps)
 
 
 @pytest.mark.soak

@@ -37,7 +37,7 @@ class Event:
 EVENTS = st.builds(
     Event,
     kind=st.sampled_from(KINDS),
-    deal=st.integers(0, 7),
+    deal=st.integers(0, 19),
     day=st.integers(0, DAYS - 1),
     minute=st.integers(0, 1439),
     choice=st.integers(0, 11),
