@@ -37,6 +37,12 @@ class NothingPublished(Exception):  # noqa: N818 - a fact, named as the ledger n
     detail = "Nothing published yet: run `dealbook refresh`."
 
 
+class PublishedByAnotherVersion(NothingPublished):
+    """The published file lacks what this version asks for: it was made before an upgrade, or after a downgrade."""
+
+    detail = "The published numbers were made by another version of dealbook: run `dealbook refresh`."
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
     """What the manifest of a published file says about it: how much of the log, for which day, by which definitions."""
@@ -106,7 +112,10 @@ class Marts:
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run one query; times come back aware and in UTC, money as Decimal."""
-        result = self._cursor.execute(sql, parameters)
+        try:
+            result = self._cursor.execute(sql, parameters)
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise PublishedByAnotherVersion from error
         names = [column[0] for column in result.description or []]
         return [
             {name: _in_utc(value) for name, value in zip(names, values, strict=True)} for values in result.fetchall()

@@ -9,7 +9,7 @@ from typing import TypeVar
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
-from api.published import NothingPublished, Publication
+from api.published import NothingPublished, Publication, PublishedByAnotherVersion
 from api.workspace import wording
 from api.workspace.context import (
     NAVIGATION,
@@ -78,6 +78,9 @@ async def fill(
     except SignedOut:
         ui.navigate.to(SIGN_IN_PATH)
         return
+    except PublishedByAnotherVersion:
+        _face(place, lambda: empty(*OTHER_VERSION))
+        return
     except NothingPublished:
         _face(place, lambda: empty(*NOTHING_PUBLISHED))
         return
@@ -94,6 +97,11 @@ async def fill(
 NOTHING_PUBLISHED = (
     "No numbers have been published yet",
     "Deals can be worked on already; performance figures appear after the first refresh. On the server, run:",
+    "dealbook refresh",
+)
+OTHER_VERSION = (
+    "These numbers are of another version",
+    "The published file was made by another version of dealbook and lacks what this page shows. On the server, run:",
     "dealbook refresh",
 )
 UNREADABLE = (

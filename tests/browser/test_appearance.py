@@ -117,9 +117,9 @@ def test_the_appearance_is_remembered(visitors: Visitors, office: Office) -> Non
     expect(root).to_have_attribute("data-theme", "light")
 
 
-@pytest.mark.parametrize("name", ["pipeline", "performance"])
+@pytest.mark.parametrize("name", ["home", "pipeline", "performance"])
 def test_pictures_for_the_guides(visitors: Visitors, office: Office, screenshots: Path, name: str) -> None:
-    """The README's pictures can be made at any time; `make screenshots` writes them to docs/images."""
+    """The pictures of README and guides can be made at any time; `make screenshots` writes them to docs/images."""
     page = visitors.open(
         office.address, link=office.make_link(office.agency.manager_id), width=1440, height=900, scheme="light"
     )

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ledger.vocabulary import PipelineStage
-from tests.browser.conftest import Office
+from tests.browser.conftest import Office, Visitors
 from tests.browser.desk import ask_rest, list_rest
 
 pytestmark = pytest.mark.browser
@@ -138,6 +138,22 @@ def test_the_leaderboard_is_drawn_too(manager_page: Page, office: Office) -> Non
     rows = read_csv(manager_page, "Leaderboard")
     assert drawn == sorted((float(row["won_value"]) for row in rows), reverse=True)
     assert {row["agent"] for row in rows} == set(office.agency.agents)
+
+
+def test_an_agent_cannot_ask_for_the_team(visitors: Visitors, office: Office, anna: str) -> None:
+    """Everyone is not offered to an agent, and asked for by address it is refused: their own figures come instead."""
+    page = visitors.open(office.address, link=office.make_link(anna))
+    for whose in ("team", office.agency.agents["Devi Nair"]):
+        open_charts(page, office, f"?agent_id={whose}&period=as_of")
+        expect(page.locator(".page-head p")).to_contain_text("Anna Lim")
+        won = ask_rest(page, office, f"/performance/summary?agent_id={anna}")["as_of"]["deals_closed_won"]
+        tile = page.locator('.headline[data-metric="deals_closed_won"]')
+        expect(tile).to_have_attribute("data-value", str(won))
+    expect(page.get_by_role("combobox", name="Agent")).to_have_count(0)
+    expect(page.locator("#team tbody tr")).to_have_count(1)
+    assert {row["agent"] for row in read_csv(page, "Leaderboard")} == {"Anna Lim"}
+    page.goto(f"{office.address}{PERFORMANCE}/home")
+    expect(page).to_have_url(f"{office.address}{PERFORMANCE}/pipeline")
 
 
 def test_a_chart_can_be_kept_as_a_picture(manager_page: Page, office: Office, screenshots: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from playwright.sync_api import expect
 
@@ -12,9 +13,10 @@ from ledger.access import SYSTEM, create_login_link, create_user
 from ledger.settings import Settings
 from ledger.store import Ledger, initialise
 from ledger.vocabulary import Role
+from tests.browser.agency import HOSTILE
 from tests.browser.conftest import Visitors
 from tests.support.browser import serve
-from tests.support.published_file import publish_sample
+from tests.support.published_file import ANNA, AS_OF, publish_sample
 
 pytestmark = pytest.mark.browser
 
@@ -102,9 +104,51 @@ def test_newer_numbers_announce_themselves(visitors: Visitors, empty_office: Emp
     expect(page.locator(".notice")).to_have_count(0)
 
 
+def test_text_from_outside_stays_text_in_charts(visitors: Visitors, empty_office: EmptyOffice) -> None:
+    """An agent and a lead source named like an attack stand there as written: in bars, tooltips, tables and files."""
+    stamp = {"as_of_date": AS_OF, "log_size": 400, "definition_version": "d" * 64, "reporting_currency": "SGD"}
+    source = {"scope": "source", "lead_source": HOSTILE, "confirmed_commission_amount": 900, "won_value": 1000, **stamp}
+    formula = {**source, "lead_source": "=1+1", "confirmed_commission_amount": 100}
+    publish_sample(
+        empty_office.settings.published_dir,
+        generation=4,
+        log_size=400,
+        agents={ANNA: HOSTILE},
+        extra={"lead_source_roi": [source, formula]},
+    )
+    page = visitors.open(empty_office.address, link=empty_office.make_link())
+    page.goto(f"{empty_office.address}/agents/performance?agent_id=team")
+    bars = page.locator("#chart-sources svg")
+    expect(bars).to_contain_text("<img src")
+    box = bars.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    expect(page.locator("#chart-sources .chart > div", has_text="<img src")).to_be_visible()
+    page.get_by_role("button", name="Lead sources as a table").click()
+    expect(page.locator("#chart-sources tbody th").first).to_have_text(HOSTILE)
+    expect(page.locator("#team tbody th").first).to_have_text(HOSTILE)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download Lead sources as CSV").click()
+    written = Path(download.value.path()).read_text(encoding="utf-8")
+    assert "\n'=1+1," in written, "a spreadsheet would run a cell that begins with an equals sign"
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_numbers_of_another_version_say_so(visitors: Visitors, empty_office: EmptyOffice) -> None:
+    """After an upgrade the published file may lack a column: the page says what to do, and the queue is still there."""
+    name = publish_sample(empty_office.settings.published_dir, generation=5, log_size=500)
+    with duckdb.connect(str(empty_office.settings.published_dir / name)) as connection:
+        connection.execute("ALTER TABLE agent_performance_snapshots DROP COLUMN open_days")
+    page = visitors.open(empty_office.address, link=empty_office.make_link())
+    expect(page.get_by_role("heading", name="These numbers are of another version")).to_be_visible()
+    expect(page.locator("code", has_text="dealbook refresh")).to_be_visible()
+    expect(page.locator('[data-queue="disputed"]')).to_be_visible()
+
+
 def test_a_part_that_fails_leaves_the_rest_usable(visitors: Visitors, empty_office: EmptyOffice) -> None:
     """A published file that cannot be read makes a plain message, not a broken page."""
     published: Path = empty_office.settings.published_dir
+    publish_sample(published, generation=6, log_size=600)
     broken = published / "marts-000000000999-broken.duckdb"
     broken.write_bytes(b"not a database")
     page = visitors.open(empty_office.address, link=empty_office.make_link())
