@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api import receipts
+from api.examples import example_of, example_of_problem
 from api.problems import MEDIA_TYPE, ProblemDocument
 
 _MEANINGS = {
@@ -115,13 +116,24 @@ def install(app: FastAPI) -> None:
                     _document_receipt(operation["responses"])
                 if "428" in operation["responses"]:
                     _require(operation, "if-match")
-                for response in operation["responses"].values():
-                    content = response.get("content", {})
-                    if content.get("application/json", {}).get("schema") == _PROBLEM:
-                        response["content"] = {MEDIA_TYPE: content["application/json"]}
+                for status, response in operation["responses"].items():
+                    _finish_answer(int(status), response, document["components"]["schemas"])
         return document
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _finish_answer(status: int, response: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Put errors under their own media type, and an example at every JSON answer."""
+    content = response.get("content", {})
+    described = content.get("application/json")
+    if described is None:
+        return
+    if described["schema"] == _PROBLEM:
+        described["example"] = example_of_problem(status, response["description"])
+        response["content"] = {MEDIA_TYPE: described}
+    elif described["schema"]:
+        described["example"] = example_of(described["schema"], schemas)
 
 
 def _document_receipt(responses: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator, FormatChecker
 
 from api.problems import OWN_STATUSES, PROBLEMS_PAGE, read_problem_sections, status_of
 from ingestion.sample_files import write_sample
@@ -99,6 +100,23 @@ def test_every_route_and_body_explains_itself(document: dict[str, Any]) -> None:
         assert operation["description"], (method, path)
         if "requestBody" in operation:
             assert body_schema(document, operation)["examples"], (method, path)
+
+
+def test_every_answer_has_an_example_that_its_description_allows(document: dict[str, Any]) -> None:
+    """At each status that answers with JSON; the example of an error has that status and a type that is served."""
+    sections = read_problem_sections()
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            for media_type, content in response.get("content", {}).items():
+                if not media_type.endswith("json"):
+                    continue
+                place = (method, path, status)
+                schema = content["schema"] | {"components": document["components"]}
+                Draft202012Validator(schema, format_checker=FormatChecker()).validate(content["example"])
+                if media_type == "application/problem+json":
+                    assert content["example"]["status"] == int(status), place
+                    code = content["example"]["type"].removeprefix("/problems/")
+                    assert sections[code].startswith(f"Status {status}. "), place
 
 
 def test_examples_are_accepted_as_they_stand(client: TestClient, people: People, document: dict[str, Any]) -> None:
