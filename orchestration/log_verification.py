@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 import msgspec
 
+from ledger.log.audit import audit_log
 from ledger.log.verify import ChainReport, verify_chains
 from ledger.settings import PROJECT_DIR, Settings, get_settings
 from ledger.store import Ledger
@@ -19,11 +20,17 @@ WORTH_A_PROCESS = 50_000
 
 
 def verify_log(settings: Settings, from_n: int) -> ChainReport:
-    """Verify the chains of the entries from leaf index `from_n` on, in this process."""
+    """Verify the chains of the entries from leaf index `from_n` on, in this process.
+
+    From the first entry on also what no chain shows by itself: that the whole log is the one that was signed.
+    """
     ledger = Ledger.open(settings=settings)
     try:
         with ledger.read() as session:
-            return verify_chains(session, since_n=from_n)
+            if from_n:
+                return verify_chains(session, since_n=from_n)
+            report = audit_log(session, settings)
+            return ChainReport(report.entries, report.chains, report.findings)
     finally:
         ledger.close()
 

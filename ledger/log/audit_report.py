@@ -31,12 +31,13 @@ def render_report(report: AuditReport) -> str:
         f"{report.entries:,} entries in {report.chains:,} chains, {report.checkpoints:,} checkpoints, "
         f"{report.signed_size:,} entries signed: {_VERDICTS[report.exit_code]}"
     ]
-    lines += [f"  {_describe(finding)}" for finding in report.findings]
+    lines += [f"  {describe_finding(finding)}" for finding in report.findings]
     lines += [f"  undecided: {words}" for words in report.undecided]
     lines += [f"  note: {words}" for words in report.notes]
     return "\n".join([*lines, "What this cannot show:", *(f"  - {words}" for words in LIMITS)])
 
 
-def _describe(finding: Finding) -> str:
+def describe_finding(finding: Finding) -> str:
+    """Return a finding as a line: where, and what."""
     place = finding.chain if finding.n is None else f"{finding.chain}, entry {finding.n}"
     return f"{place}: {finding.problem}"

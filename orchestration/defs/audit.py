@@ -32,12 +32,14 @@ def build_log_checks() -> dg.AssetChecksDefinition:
         asset=_ANY_RAW,
         additional_deps=[raw_key(table) for table in list(RAW_LOG_TABLES)[1:]],
         blocking=True,
-        description="What was landed is what was written: hashes, links and order of the new entries; nightly, of all.",
+        description="What was landed is what was written: hashes, links and order of the new entries; nightly, of all, "
+        "and the log as a whole is the one that was signed.",
     )
 
     @dg.multi_asset_check(name="audit_raw", specs=[complete, chain_sound], pool="warehouse")
     def audit_raw(refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[dg.AssetCheckResult]:
         from ingestion.landing import check_completeness
+        from ledger.log.audit_report import describe_finding
         from ledger.log.heads import record_heads_of_the_day
         from ledger.store import Ledger
 
@@ -61,7 +63,7 @@ def build_log_checks() -> dg.AssetChecksDefinition:
             passed=report.is_complete,
             metadata={"problems": report.problems, "from_entry": from_n, "log_size": report.log_size},
         )
-        findings = [f"{finding.chain}, entry {finding.n}: {finding.problem}" for finding in chains.findings]
+        findings = [describe_finding(finding) for finding in chains.findings]
         if findings:
             more = f" (and {len(findings) - 1} more findings)" if len(findings) > 1 else ""
             tally.fail(FailedCheck("chain_sound", "the log", len(findings), findings[0] + more, VERIFY_LOG))

@@ -1,7 +1,12 @@
 """The log is verified beside the landing where that is worth a process; nobody can tell from the outcome."""
 
-import pytest
+from hashlib import sha256
 
+import pytest
+from sqlalchemy import text
+
+from ledger.log.checkpoint import make_checkpoint
+from ledger.log.verify import verify_chains
 from orchestration import log_verification
 from orchestration.log_verification import LogVerification, verify_log
 from tests.orchestration.conftest import Office
@@ -48,3 +53,23 @@ def test_a_refresh_stops_at_what_the_process_found(office: Office, monkeypatch: 
     bad = office.refresh()
     assert [check.name for check in bad.failed_checks] == ["chain_sound"]
     assert bad.publication == good.publication
+
+
+def test_a_chain_hashed_anew_is_found_by_what_was_signed(office: Office) -> None:
+    """Every link fits again, so only the checkpoints tell: a run that verifies everything compares with them."""
+    append_deals(office.ledger, 1)
+    make_checkpoint(office.ledger)
+    with office.ledger.read() as session:
+        n, chain, body = session.execute(text("SELECT n, chain, body FROM audit_logs ORDER BY n DESC LIMIT 1")).one()
+    forged = body.replace(b"1000.00", b"9000.00")
+    assert forged != body
+    digest = sha256(b"\0" + forged).digest()
+    tamper(
+        office.ledger, "UPDATE audit_logs SET body = :body, hash = :hash WHERE n = :n", n=n, body=forged, hash=digest
+    )
+    tamper(office.ledger, "UPDATE audit_chains SET hash = :hash WHERE chain = :chain", chain=chain, hash=digest)
+    with office.ledger.read() as session:
+        assert verify_chains(session).is_sound
+    bad = office.refresh(full=True)
+    assert [check.name for check in bad.failed_checks] == ["chain_sound"]
+    assert "signed" in bad.failed_checks[0].message
