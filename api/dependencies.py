@@ -1,17 +1,18 @@
 """What routes ask for: a ledger session, who is calling, the published marts, the revision a writer has read.
 
 A session lives exactly as long as its endpoint (`scope="function"`): the commit comes before the answer is sent, so a
-failed commit is a 500 and never a 201. Writers enter one at a time, because the one that holds SQLite's write lock must
-never wait for a worker thread behind others that wait for the lock.
+failed commit is a 500 and never a 201. Only so many writers enter at once as the ledger's database lets write (SQLite:
+one), because one that holds a lock must never wait for a worker thread behind others that wait for the lock.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import anyio
 from fastapi import Depends, Header, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
@@ -50,6 +51,7 @@ class Service:
     marts: PublishedMarts
     limits: RateLimits
     denials: Denials
+    writers: anyio.Semaphore
     imports: ImportRuns
     proofs: LogProofs
     callers: RecentCallers = field(default_factory=RecentCallers)
@@ -125,17 +127,23 @@ def open_reading(service: ServiceDep) -> Iterator[Session]:
         yield session
 
 
+async def take_turn(service: ServiceDep, _: Annotated[None, Depends(refuse_strangers)]) -> AsyncIterator[None]:
+    """Wait, holding no thread, until the ledger's database has room for another writer."""
+    async with service.writers:
+        yield
+
+
 def open_writing(
-    request: Request, service: ServiceDep, _: Annotated[None, Depends(refuse_strangers)]
+    request: Request, service: ServiceDep, _: Annotated[None, Depends(take_turn, scope="function")]
 ) -> Iterator[Session]:
-    """Open the ledger's one write transaction; it commits when the endpoint is done and rolls back when it raises."""
+    """Open a write transaction of the ledger; it commits when the endpoint is done and rolls back when it raises."""
     with service.ledger.write() as session:
         request.state.session = session
         yield session
 
 
 Reading = Annotated[Session, Depends(open_reading, scope="function")]
-Writing = Annotated[Session, Depends(open_writing, scope="function", max_concurrency=1)]
+Writing = Annotated[Session, Depends(open_writing, scope="function")]
 
 
 def get_reader(

@@ -1,6 +1,6 @@
 """`Idempotency-Key`: a POST that is sent again gets the answer it got, byte for byte, and changes nothing twice.
 
-The answer is kept in the same transaction as the change, so both exist or neither. Writers enter one at a time, hence a
+The answer is kept in the same transaction as the change, so both exist or neither. A transaction holds its key, hence a
 repetition that arrives while the first still runs waits for it and then replays.
 """
 
@@ -14,11 +14,12 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from api.problems import Problem
 from ledger.actors import Actor
+from ledger.databases import hold
 from ledger.deal_audit import find_recorded_request
 from ledger.tables import Commission, CommissionDispute, IdempotencyKey
 
@@ -50,6 +51,7 @@ def begin_once(request: Request, session: Session, actor: Actor, body: bytes) ->
     key_digest = hashlib.sha256(key.encode()).hexdigest()
     target = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     request_digest = hashlib.sha256(target + body).hexdigest()
+    hold(session, f"idempotency {actor.id} {key_digest}")
     found = session.scalars(
         select(IdempotencyKey).where(IdempotencyKey.actor_id == actor.id, IdempotencyKey.key_digest == key_digest)
     ).one_or_none()
@@ -118,7 +120,11 @@ def keep_answer(request: Request, session: Session, response: Response) -> None:
     body = getattr(request.state, "body_to_keep", bytes(response.body))
     actor_id, key_digest, request_digest = kept
     now = datetime.now(UTC)
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT_FOR))
+    key = tuple_(IdempotencyKey.actor_id, IdempotencyKey.key_digest)
+    expired = select(IdempotencyKey.actor_id, IdempotencyKey.key_digest).where(
+        IdempotencyKey.created_at < now - KEPT_FOR
+    )
+    session.execute(delete(IdempotencyKey).where(key.in_(expired.with_for_update(skip_locked=True))))
     session.execute(
         insert(IdempotencyKey).values(
             actor_id=actor_id,

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -48,6 +49,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         PublishedMarts(settings.published_dir),
         RateLimits(settings),
         Denials(ledger),
+        anyio.Semaphore(ledger.concurrent_writers),
         ImportRuns(settings, ledger),
         LogProofs(ledger),
     )

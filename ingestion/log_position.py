@@ -11,6 +11,7 @@ from ledger.tables.log import AuditLog
 
 def log_size(ledger: Ledger) -> int:
     """Return how many entries the log has: the leaf index that the next one will get."""
+    ledger.settle()
     with ledger.read() as session:
         return int(session.execute(text("SELECT COALESCE(MAX(n) + 1, 0) FROM audit_logs")).scalar_one())
 

@@ -21,8 +21,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ledger.actors import SYSTEM, Actor
+from ledger.auth_log import CHAIN as AUTH_CHAIN
 from ledger.auth_log import record_log_in
 from ledger.checks import check_text, check_word
+from ledger.databases import hold, hold_row
 from ledger.errors import (
     CommissionNotFound,
     DealNotFound,
@@ -90,7 +92,7 @@ def line_of(deal: AgentDeal, commission_agent_id: str) -> Line:
 
 def get_deal(session: Session, actor: Actor, deal_id: str, action: Action = Action.READ_DEAL) -> AgentDeal:
     """Return the deal, having checked `action`; raise `DealNotFound` when it is missing or hidden."""
-    deal = session.get(AgentDeal, deal_id)
+    deal = hold_row(session, AgentDeal, deal_id)
     if deal is None:
         raise DealNotFound(deal_id)
     authorize(session, actor, action, deal)
@@ -103,7 +105,8 @@ def get_commission(
 ) -> Commission:
     """Return the commission, having checked `action`; raise `CommissionNotFound` when it is missing or hidden."""
     commission = session.get(Commission, commission_id)
-    deal = session.get(AgentDeal, commission.deal_id) if commission else None
+    deal = hold_row(session, AgentDeal, commission.deal_id) if commission else None
+    commission = hold_row(session, Commission, commission_id)
     if commission is None or deal is None:
         raise CommissionNotFound(commission_id)
     authorize(session, actor, action, line_of(deal, commission.agent_id))
@@ -116,6 +119,7 @@ def get_commission(
 def create_user(session: Session, actor: Actor, *, name: str, email: str | None = None, role: Role) -> User:
     """Record a user (an admin's right). Raises `EmailTaken`."""
     authorize(session, actor, Action.MANAGE_ACCESS)
+    hold(session, "sys")
     user_id = new_id()
     email = _check_email(email)
     if email is not None and session.scalar(select(User.id).where(User.email == email)):
@@ -128,6 +132,7 @@ def create_user(session: Session, actor: Actor, *, name: str, email: str | None 
 def change_user(session: Session, actor: Actor, user_id: str, changes: dict[str, Any]) -> User:
     """Change name, email, role or active of a user (an admin's right)."""
     authorize(session, actor, Action.MANAGE_ACCESS)
+    hold(session, "sys")
     user = get_user(session, user_id)
     values: dict[str, Any] = {}
     if "name" in changes:
@@ -164,7 +169,7 @@ def draft_user_change(user_id: str, revision: int, values: dict[str, Any]) -> Dr
 
 def get_user(session: Session, user_id: str) -> User:
     """Return the user or raise `UserNotFound`."""
-    user = session.get(User, user_id)
+    user = hold_row(session, User, user_id)
     if user is None:
         raise UserNotFound(user_id)
     return user
@@ -236,6 +241,7 @@ def create_token(
     It expires at `expires_at` (aware), by default in 365 days.
     """
     authorize(session, actor, Action.MANAGE_ACCESS)
+    hold(session, "sys")
     user = get_user(session, user_id)
     body = "dbk_" + _make_secret()
     secret = body + _checksum(body)
@@ -270,7 +276,8 @@ def find_token(session: Session, secret: str, *, request_id: str | None = None) 
 def revoke_token(session: Session, actor: Actor, token_id: str) -> None:
     """Make a token useless from the next request on (an admin's right). Repeating it changes nothing."""
     authorize(session, actor, Action.MANAGE_ACCESS)
-    token = session.get(ApiToken, token_id)
+    hold(session, "sys")
+    token = hold_row(session, ApiToken, token_id)
     if token is None:
         raise TokenNotFound(token_id)
     if token.revoked_at is None:
@@ -306,6 +313,7 @@ def redeem_login_link(session: Session, secret: str, *, address: str | None = No
 
     Raises `LoginLinkSpent` for any link that does not work.
     """
+    hold(session, AUTH_CHAIN)
     found = _find_secret(session, LoginLink, secret)
     if found is None or found[0].used_at is not None:
         raise LoginLinkSpent("This link was used or has expired. Ask for a new one.")

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from ledger.actors import SYSTEM, Actor
 from ledger.columns import format_time
+from ledger.databases import hold
 from ledger.fold import record_entries
 from ledger.log.entry import Draft
 from ledger.log.texts import commit_text
@@ -47,6 +48,7 @@ def record_log_in(session: Session, user: User, address: str | None) -> None:
 
 def record_denials(session: Session, denials: Sequence[Denial]) -> None:
     """Write one `auth.denied` for each."""
+    hold(session, CHAIN)
     record_entries(session, SYSTEM, [_draft_denial(denial) for denial in denials])
 
 

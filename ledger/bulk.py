@@ -19,6 +19,7 @@ from ledger.actors import Actor
 from ledger.bulk_commissions import CommissionBatch
 from ledger.bulk_deals import DealBatch
 from ledger.checks import check_text
+from ledger.databases import hold
 from ledger.errors import Conflict, Invalid, NotFound
 from ledger.fold import record_entries
 from ledger.identifiers import new_id
@@ -61,6 +62,8 @@ class BulkImport:
 
     def __init__(self, session: Session, actor: Actor, import_id: str) -> None:
         authorize(session, actor, Action.IMPORT)
+        for name in ("imports", "sys"):  # two imports may bring the same deals, and any brings people
+            hold(session, name)
         self.session = session
         self.actor = actor
         self.import_id = import_id

@@ -48,10 +48,10 @@ class _History:
         return twin
 
     def apply(self, draft: Draft, now: datetime) -> None:
-        """Move as the fold will move the tables; leaf index and sequence are not known yet and not looked at."""
+        """Move as the fold will move the tables; the place in the chain is not known yet and not looked at."""
         happened = draft.effective_at or now
         entry = Entry(
-            0, draft.chain, 0, "", draft.type, max(now, happened), happened, "",
+            draft.chain, 0, "", draft.type, max(now, happened), happened, "",
             draft.subject_kind, draft.subject_id, draft.revision or 0, draft.data, b"",
         )  # fmt: skip
         for change in fold_entry(entry, {}):

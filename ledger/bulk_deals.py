@@ -35,15 +35,15 @@ from ledger.vocabulary import DealStatus, PipelineStage
 Drafted = tuple[str, bool, list[Draft]]
 """The row's id, whether it is new, and the entries to write."""
 
-_PROVISIONAL_N = 2**60
-"""Leaf index of events that this batch has not written yet: after all that are in the ledger."""
+_PROVISIONAL_SEQ = 2**60
+"""Place in the chain of events that this batch has not written yet: after all that are in the ledger."""
 
 _COMPARED = tuple(column for column in CHANGEABLE if column not in ("project_id", "property_id", "actual_close_date"))
 _CHUNK = 5_000
 
 
 def load_deal_states(session: Session, references: set[str]) -> dict[str, DealState]:
-    """Return the deals with these external references as the rules see them, by reference."""
+    """Return the deals with these external references as the rules see them, by reference, and hold them."""
     connection = session.connection()
     table = AgentDeal.__table__
     wanted = sorted(references)
@@ -51,16 +51,17 @@ def load_deal_states(session: Session, references: set[str]) -> dict[str, DealSt
     by_id: dict[str, DealState] = {}
     for start in range(0, len(wanted), _CHUNK):
         query = select(table).where(table.c.external_ref.in_(wanted[start : start + _CHUNK]))
+        query = query.order_by(table.c.id).with_for_update()
         for row in connection.execute(query).mappings():
             state = DealState(row["id"], dict(row))
             states[row["external_ref"]] = by_id[state.id] = state
     ids = sorted(by_id)
     for start in range(0, len(ids), _CHUNK):
         events = select(
-            StageEvent.deal_id, StageEvent.effective_at, StageEvent.audit_log_id, StageEvent.to_stage
+            StageEvent.deal_id, StageEvent.effective_at, StageEvent.audit_log_seq, StageEvent.to_stage
         ).where(StageEvent.deal_id.in_(ids[start : start + _CHUNK]))
-        for deal_id, effective_at, n, to_stage in connection.execute(events):
-            by_id[deal_id].path.append(PathPoint(effective_at, n, to_stage))
+        for deal_id, effective_at, seq, to_stage in connection.execute(events):
+            by_id[deal_id].path.append(PathPoint(effective_at, seq, to_stage))
     for state in by_id.values():
         state.path.sort()
     return states
@@ -90,7 +91,7 @@ class DealBatch:
         self._agents = load_user_ids(session, agent_ids)
         self._contacts: dict[str, list[tuple[str | None, str | None]]] = {}
         self._erased: set[str] = set()
-        self._n = _PROVISIONAL_N
+        self._seq = _PROVISIONAL_SEQ
         self._stages_at: defaultdict[tuple[str, datetime], list[PipelineStage]] = defaultdict(list)
         for event in stage_events:
             self._stages_at[event.deal_external_ref, event.effective_at].append(event.to_stage)
@@ -185,8 +186,8 @@ class DealBatch:
         state.columns.update(values)
         event = draft.data.get("stage_event")
         if event is not None and draft.effective_at is not None:
-            self._n += 1
-            state.add_point(PathPoint(draft.effective_at, self._n, PipelineStage(event["to"])))
+            self._seq += 1
+            state.add_point(PathPoint(draft.effective_at, self._seq, PipelineStage(event["to"])))
 
     def _move(
         self,

@@ -148,13 +148,16 @@ def encode_json(value: object) -> str:
     return _json.encode(value).decode()
 
 
-def word(vocabulary: type[StrEnum]) -> Enum:
-    """Return the column type of a vocabulary: text, checked by the database."""
+def word(vocabulary: type[StrEnum], check: str | None = None) -> Enum:
+    """Return the column type of a vocabulary: text, checked by the database.
+
+    `check` names the check where a table has two columns of a vocabulary.
+    """
     return Enum(
         vocabulary,
         values_callable=lambda members: [member.value for member in members],
         native_enum=False,
         create_constraint=True,
         length=24,
-        name=vocabulary.__name__.lower(),
+        name=check or vocabulary.__name__.lower(),
     )

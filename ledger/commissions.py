@@ -26,6 +26,7 @@ from ledger.commission_rules import (
     draft_resolution,
     draft_status,
 )
+from ledger.databases import hold_row
 from ledger.deal_lists import MAX_PAGE, encode_cursor, place_after
 from ledger.errors import CommissionAlreadyRecorded, CommissionNotFound, DealNotFound, DisputeNotFound, UserNotFound
 from ledger.fold import Row, record_entries
@@ -61,7 +62,7 @@ def record_commission(session: Session, actor: Actor, deal_id: str, new: NewComm
 
     Raises `CommissionAlreadyRecorded` when the deal has one of this type for this agent.
     """
-    deal = session.get(AgentDeal, deal_id)
+    deal = hold_row(session, AgentDeal, deal_id)
     if deal is None:
         raise DealNotFound(deal_id)
     if not is_permitted(actor, Action.RECORD_COMMISSION, line_of(deal, new.agent_id)):
@@ -193,6 +194,7 @@ def resolve_dispute(
         commission = get_commission(session, actor, dispute.commission_id, Action.SETTLE_COMMISSION)
     except CommissionNotFound:
         raise DisputeNotFound(dispute_id) from None  # a hidden dispute looks like one that does not exist
+    dispute = hold_row(session, CommissionDispute, dispute_id) or dispute  # as it is now that the deal is held
     draft = draft_resolution(
         columns_of(dispute),
         columns_of(commission),
@@ -266,7 +268,7 @@ def list_commissions(
 def list_adjustments(session: Session, commission_ids: Sequence[str]) -> Sequence[CommissionAdjustment]:
     """Return the adjustments of these commissions (whose right to be seen the caller has checked), oldest first."""
     query = select(CommissionAdjustment).where(CommissionAdjustment.commission_id.in_(commission_ids))
-    return session.scalars(query.order_by(CommissionAdjustment.effective_at, CommissionAdjustment.audit_log_id)).all()
+    return session.scalars(query.order_by(CommissionAdjustment.effective_at, CommissionAdjustment.audit_log_seq)).all()
 
 
 def list_disputes(session: Session, commission_ids: Sequence[str]) -> Sequence[CommissionDispute]:

@@ -18,8 +18,9 @@ from ledger.errors import CursorInvalid, Invalid
 from ledger.fold import COMMITTED
 from ledger.log.chain import now_utc
 from ledger.log.entry import decode_body
+from ledger.log.sequencing import every_entry
 from ledger.log.texts import read_texts
-from ledger.tables import AgentDeal, AuditLog, DealContact, DealDocument, StageEvent
+from ledger.tables import AgentDeal, DealContact, DealDocument, StageEvent
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage, Role
 
 MAX_PAGE = 200
@@ -147,6 +148,7 @@ class TimelineItem:
     """One entry of a deal's chain, for people.
 
     `kind` is the entry's type; `data` its data with commitments replaced by the texts behind them (None where erased).
+    `n` is None in the transaction that writes the entry where the leaf index is given after the commit.
     For stage events `duration_seconds` is the time until the next one, or for the last until now, the cancelling or
     (closed deals) None.
     """
@@ -154,7 +156,7 @@ class TimelineItem:
     kind: str
     at: datetime
     effective_at: datetime
-    n: int
+    n: int | None
     seq: int
     hash: str
     actor_id: str
@@ -171,20 +173,16 @@ class TimelineItem:
 def list_timeline(session: Session, deal_id: str, actor: Actor | None = None) -> list[TimelineItem]:
     """Return everything that happened to a deal, by effective time and order of arrival; checks `actor` if given."""
     deal = get_deal(session, actor, deal_id) if actor else session.get_one(AgentDeal, deal_id)
+    entries = every_entry()
     rows = session.execute(
-        select(
-            AuditLog.n, AuditLog.seq, AuditLog.hash, AuditLog.type, AuditLog.at, AuditLog.effective_at,
-            AuditLog.actor_id, AuditLog.subject_kind, AuditLog.subject_id, AuditLog.body,
-        )
-        .where(AuditLog.chain == f"deal:{deal_id}")
-        .order_by(AuditLog.effective_at, AuditLog.n)
-    ).all()  # fmt: skip
-    bodies = {row.n: decode_body(row.body)["data"] for row in rows}
-    texts = read_texts(session, {value for row in rows for value in _commitments(row.subject_kind, bodies[row.n])})
+        select(entries).where(entries.c.chain == f"deal:{deal_id}").order_by(entries.c.effective_at, entries.c.seq)
+    ).all()
+    bodies = {row.seq: decode_body(row.body)["data"] for row in rows}
+    texts = read_texts(session, {value for row in rows for value in _commitments(row.subject_kind, bodies[row.seq])})
     durations = _measure_stages(session, deal)
     items = []
     for row in rows:
-        data = _open_texts(row.subject_kind, bodies[row.n], texts)
+        data = _open_texts(row.subject_kind, bodies[row.seq], texts)
         event = data.get("stage_event")
         seconds, is_current = durations.get(event["id"], (None, False)) if event else (None, False)
         items.append(
@@ -232,7 +230,7 @@ def _measure_stages(session: Session, deal: AgentDeal) -> dict[str, tuple[float 
     events = session.execute(
         select(StageEvent.id, StageEvent.effective_at)
         .where(StageEvent.deal_id == deal.id)
-        .order_by(StageEvent.effective_at, StageEvent.audit_log_id)
+        .order_by(StageEvent.effective_at, StageEvent.audit_log_seq)
     ).all()
     ends: list[datetime | None] = [event.effective_at for event in events[1:]]
     ends.append({DealStatus.OPEN: now_utc(), DealStatus.CANCELLED: deal.cancelled_at}.get(deal.status))

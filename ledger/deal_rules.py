@@ -84,10 +84,10 @@ class NewDeal:
 
 
 class PathPoint(NamedTuple):
-    """A stage event as the rules see it; `n` is its leaf index and breaks ties."""
+    """A stage event as the rules see it; `seq` is its entry's place in the deal's chain and breaks ties."""
 
     effective_at: datetime
-    n: int
+    seq: int
     to_stage: PipelineStage
 
 

@@ -44,9 +44,10 @@ from ledger.fold import record_entries
 from ledger.identifiers import new_id
 from ledger.log.chain import now_utc
 from ledger.log.entry import Draft, decode_body
+from ledger.log.sequencing import every_entry
 from ledger.log.texts import erase_texts
 from ledger.store import settings_of
-from ledger.tables import AgentDeal, AuditLog, DealContact, DealDocument, IdempotencyKey, StageEvent, User
+from ledger.tables import AgentDeal, DealContact, DealDocument, IdempotencyKey, StageEvent, User
 from ledger.vocabulary import PipelineStage
 
 __all__ = [
@@ -77,7 +78,7 @@ __all__ = [
 def load_state(session: Session, deal: AgentDeal) -> DealState:
     """Return the deal as the rules see it."""
     columns = {attribute.columns[0].name: getattr(deal, attribute.key) for attribute in _DEAL_ATTRIBUTES}
-    query = select(StageEvent.effective_at, StageEvent.audit_log_id, StageEvent.to_stage)
+    query = select(StageEvent.effective_at, StageEvent.audit_log_seq, StageEvent.to_stage)
     points = [PathPoint(*row) for row in session.execute(query.where(StageEvent.deal_id == deal.id))]
     return DealState(deal.id, columns, sorted(points))
 
@@ -256,9 +257,11 @@ def _erase(
         return
     draft = draft_erasure(kind, deal_id, row_id)
     commitments: list[str] = []
-    query = select(AuditLog.body).where(
-        AuditLog.subject_kind == kind, AuditLog.subject_id == row_id, AuditLog.type == f"{kind}.recorded"
+    entries = every_entry()
+    query = select(entries.c.body).where(
+        entries.c.subject_kind == kind, entries.c.subject_id == row_id, entries.c.type == f"{kind}.recorded"
     )
+    body: bytes
     for body in session.scalars(query):
         entry_recorded = decode_body(body)
         recorded = entry_recorded["data"]["set"]

@@ -22,7 +22,8 @@
     │   ├── CommissionAlreadyRecorded
     │   ├── CommissionAlreadyConfirmed
     │   ├── DisputeAlreadyResolved
-    │   └── EmailTaken
+    │   ├── EmailTaken
+    │   └── WriteContended          another write stood in the way and could not be waited for; try again
     ├── Invalid                     can never be accepted; `.column` names the offending field
     │   ├── AmountInvalid
     │   ├── TextInvalid
@@ -183,6 +184,10 @@ class DisputeAlreadyResolved(Conflict):
 
 class EmailTaken(Conflict):
     """Another user has this e-mail address."""
+
+
+class WriteContended(Conflict):
+    """Another write of the same moment stood in the way; nothing was changed, and trying again helps."""
 
 
 class Invalid(DealbookError):

@@ -123,7 +123,7 @@ def _stage_event(entry: Entry, texts: Texts) -> Change:
         "note": texts.get(event.get("note", "")),
         "recorded_at": entry.at,
         "effective_at": entry.effective_at,
-        "audit_log_id": entry.n,
+        "audit_log_seq": entry.seq,
     }
     return _new_row("stage_event", entry, event["id"], values)
 
@@ -161,7 +161,7 @@ def _fold_attachment(entry: Entry, texts: Texts) -> list[Change]:
 
 def _fold_commission(entry: Entry, texts: Texts) -> list[Change]:
     values = decode_set("commission", entry.data.get("set", {}), texts)
-    values |= {"revision": entry.revision, "audit_log_id": entry.n}
+    values |= {"revision": entry.revision, "audit_log_seq": entry.seq}
     if entry.type == "commission.recorded":
         values["introduced_at"] = entry.effective_at
         return [_new_row("commission", entry, entry.subject_id, values), _touch_deal(entry)]
@@ -176,21 +176,21 @@ def _fold_adjustment(entry: Entry, texts: Texts) -> list[Change]:
         "recorded_by": entry.actor_id,
         "recorded_at": entry.at,
         "effective_at": entry.effective_at,
-        "audit_log_id": entry.n,
+        "audit_log_seq": entry.seq,
     }
     return [_new_row("adjustment", entry, entry.subject_id, values), _touch_deal(entry)]
 
 
 def _fold_dispute(entry: Entry, texts: Texts) -> list[Change]:
     data = entry.data
-    commission: Row = {"updated_at": entry.at, "audit_log_id": entry.n}
+    commission: Row = {"updated_at": entry.at, "audit_log_seq": entry.seq}
     if entry.type == "dispute.opened":
         values = decode_set("dispute", data["set"], texts) | {
             "commission_id": data["commission_id"],
             "status_before": data["from"],
             "opened_by": entry.actor_id,
             "opened_at": entry.effective_at,
-            "audit_log_id": entry.n,
+            "audit_log_seq": entry.seq,
         }
         change = _new_row("dispute", entry, entry.subject_id, values)
         commission |= {"status": "disputed", "disputed_at": entry.effective_at}
@@ -200,7 +200,7 @@ def _fold_dispute(entry: Entry, texts: Texts) -> list[Change]:
             "note": texts.get(data.get("note", "")),
             "resolved_by": entry.actor_id,
             "resolved_at": entry.effective_at,
-            "audit_log_id": entry.n,
+            "audit_log_seq": entry.seq,
             "updated_at": entry.at,
         }
         change = Change("dispute", entry.subject_id, False, values)

@@ -12,9 +12,10 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from ledger.columns import parse_time
+from ledger.databases import defer_foreign_keys
 from ledger.fold import TABLE_OF, Row, fold_entry, table_of
 from ledger.log.entry import Entry
-from ledger.tables.log import AuditLog, AuditText
+from ledger.tables.log import AuditLog, AuditPending, AuditText
 
 _BATCH = 10_000
 
@@ -31,24 +32,29 @@ class Difference:
 
 
 def read_entries(session: Session, since_n: int = 0) -> Iterator[Entry]:
-    """Return the entries from leaf index `since_n` on, decoded from their bodies, in bounded memory."""
+    """Return the entries from leaf index `since_n` on, decoded from their bodies, in bounded memory.
+
+    Those that have no leaf index yet come last: the tables already tell of them.
+    """
     last = since_n - 1
     while True:
         query = select(AuditLog.n, AuditLog.hash, AuditLog.body).where(AuditLog.n > last).order_by(AuditLog.n)
         rows = session.execute(query.limit(_BATCH)).all()
+        for _, digest, body in rows:
+            yield decode_entry(digest, body)
         if not rows:
-            return
-        for n, digest, body in rows:
-            yield decode_entry(n, digest, body)
+            break
         last = rows[-1].n
+    waiting = select(AuditPending.hash, AuditPending.body).order_by(AuditPending.arrival)
+    for digest, body in session.execute(waiting):
+        yield decode_entry(digest, body)
 
 
-def decode_entry(n: int, digest: bytes, body: bytes) -> Entry:
+def decode_entry(digest: bytes, body: bytes) -> Entry:
     """Return the entry that these stored bytes hold."""
     document = msgspec.json.decode(body)
     subject = document["subject"]
     return Entry(
-        n=n,
         chain=document["chain"],
         seq=document["seq"],
         id=document["id"],
@@ -94,8 +100,7 @@ def restore_tables(session: Session) -> list[Difference]:
     that was verified: a false log would make false tables.
     """
     connection = session.connection()
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")  # rows are put right one after the other
+    defer_foreign_keys(connection)  # rows are put right one after the other
     expected = rebuild_tables(session)
     differences = compare_tables(session)
     wrong: dict[str, dict[str, Difference]] = {}

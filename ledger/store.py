@@ -1,24 +1,35 @@
 """The ledger's store: where it lives, how a transaction on it begins and ends.
 
-Reads are snapshots that cannot write; a write holds SQLite's one write lock from its first statement (`BEGIN
-IMMEDIATE`), so that what it checks is still true when it commits. Protected tables are written by `ledger.fold`
-alone: a session refuses any other statement that would change them.
+Reads are snapshots that cannot write. What a write transaction checks is still true when it commits; how, depends on
+the database (`ledger.databases`). Protected tables are written by `ledger.fold` alone: a session refuses any other
+statement that would change them.
 """
 
 import fcntl
+import logging
 import os
 import secrets
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from ledger.actors import SYSTEM
 from ledger.columns import Confidence, JsonText, Money, Rate, UtcDateTime, word
+from ledger.databases import (
+    count_writers,
+    is_sqlite,
+    make_engines,
+    name_contention,
+    show_address,
+    sqlite_path,
+    use_wal,
+)
 from ledger.errors import KeysExposed, LedgerNotInitialised, LedgerOutOfDate, UnloggedChange
 from ledger.identifiers import new_id
 from ledger.log.chain import append_entries
@@ -33,22 +44,25 @@ from ledger.log.keys import (
     publish_key,
     read_introduced_keys,
 )
+from ledger.log.sequencing import number_entries
 from ledger.migrations import HEAD
 from ledger.settings import Settings, get_settings
+from ledger.store_failures import name_failure
 from ledger.tables import PROTECTED_TABLES
 
 __all__ = ["Confidence", "JsonText", "Ledger", "Money", "Rate", "UtcDateTime", "initialise", "word"]
 
-BUSY_TIMEOUT_MS = 30_000
+log = logging.getLogger(__name__)
 
 
 class Ledger:
     """A handle on the ledger, to be kept for the life of the process and shared by its threads."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self.engine = engine
+    def __init__(self, address: str, settings: Settings) -> None:
+        self.engine, self._writer = make_engines(address)
         self.settings = settings
-        self._writer = engine.execution_options(dealbook_write=True)
+        self.concurrent_writers = count_writers(self.engine)
+        weakref.finalize(self, self.engine.dispose)  # whoever forgets it leaves no connection behind
 
     @classmethod
     def open(cls, url: str | None = None, settings: Settings | None = None) -> "Ledger":
@@ -58,13 +72,13 @@ class Ledger:
         """
         settings = settings or get_settings()
         address = url or settings.ledger_address
-        path = _sqlite_path(address)
+        path = sqlite_path(address)
         if path is not None and not path.exists():
             raise LedgerNotInitialised(f"There is no ledger at {path}. Make one with `dealbook init`.")
-        ledger = cls(_make_engine(address), settings)
+        ledger = cls(address, settings)
         found = _schema_version(ledger)
         if found is None:
-            raise LedgerNotInitialised(f"{address} holds no ledger. Make one with `dealbook init`.")
+            raise LedgerNotInitialised(f"{show_address(address)} holds no ledger. Make one with `dealbook init`.")
         if found != HEAD:
             raise LedgerOutOfDate(f"The ledger's schema is {found}, this version needs {HEAD}. Run `dealbook init`.")
         return ledger
@@ -77,12 +91,33 @@ class Ledger:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that holds the write lock; it commits at the end and rolls back when an error leaves it."""
-        with Session(self._writer, expire_on_commit=False, info=self._info()) as session:
-            _guard(session)
-            with session.begin():
-                session.connection()  # take the lock now, before anything is read
+        """A write transaction; it commits at the end and rolls back when an error leaves it.
+
+        Raises `WriteContended` when it met another that it could not wait for.
+        """
+        session = Session(self._writer, expire_on_commit=False, info=self._info() | {"is_writing": True})
+        _guard(session)
+        try:
+            with session, session.begin():
+                session.connection()  # SQLite: take the lock now, before anything is read
                 yield session
+        except DBAPIError as error:
+            contention = name_contention(error)
+            if contention is None:
+                raise
+            raise contention from error
+        if "last_placed" in session.info:
+            self.settle(session.info["last_placed"])
+
+    def settle(self, last: tuple[str, int] | None = None) -> None:
+        """Give a leaf index to what is committed and has none: all of it, or up to a writer's `last` entry.
+
+        Committed is committed: what cannot be numbered now is numbered with the next write, and nothing is raised.
+        """
+        try:
+            number_entries(self._writer, last)
+        except DBAPIError as error:
+            log.warning("New entries wait for their leaf index: %s", error.orig)
 
     def close(self) -> None:
         """Close all connections."""
@@ -103,10 +138,10 @@ def initialise(settings: Settings) -> Ledger:
     settings.home.mkdir(parents=True, exist_ok=True)
     settings.keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     address = settings.ledger_address
-    path = _sqlite_path(address)
+    path = sqlite_path(address)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(_make_engine(address), settings)
+    ledger = Ledger(address, settings)
     is_known = (settings.keys_dir / "pepper").exists() and is_key_introduced(settings.keys_dir)
     if is_known and _schema_version(ledger) == HEAD:
         read_pepper(settings.keys_dir)
@@ -115,7 +150,7 @@ def initialise(settings: Settings) -> Ledger:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may start at once; the second finds all done
         _make_pepper(settings.keys_dir)
         if path is not None:
-            _use_wal(ledger.engine)
+            use_wal(ledger.engine)
         if _schema_version(ledger) != HEAD:
             from ledger.migrations.upgrade import upgrade_to_head
 
@@ -169,47 +204,14 @@ def _make_pepper(keys_dir: Path) -> None:
             file.write(secrets.token_bytes(32))
 
 
-def _sqlite_path(address: str) -> Path | None:
-    url = make_url(address)
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-
-
-def _make_engine(address: str) -> Engine:
-    engine = create_engine(address, pool_size=20, max_overflow=20)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_pragmas)
-        event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _set_pragmas(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA cache_size = -32768")  # KiB; bulk imports touch many pages of the indexes
-
-
-def _begin(connection: Connection) -> None:
-    is_write = connection.get_execution_options().get("dealbook_write", False)
-    connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if is_write else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
-
-
-def _use_wal(engine: Engine) -> None:
-    raw = engine.raw_connection()
-    try:
-        raw.cursor().execute("PRAGMA journal_mode = WAL")
-    finally:
-        raw.close()
-
-
 def _schema_version(ledger: Ledger) -> str | None:
     with ledger.read() as session:
         try:
             found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        except DatabaseError:
+        except DatabaseError as error:
+            failure = None if is_sqlite(ledger.engine.dialect) else name_failure(error)
+            if failure is not None:
+                raise failure from error
             return None
         return None if found is None else str(found)
 

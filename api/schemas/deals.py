@@ -151,7 +151,7 @@ class TimelineEntry(Answer):
     kind: str = Field(examples=["deal.stage_changed"])
     at: Time
     effective_at: Time
-    n: int
+    n: int | None
     seq: int
     hash: str = Field(pattern="^[0-9a-f]{64}$")
     actor_id: Identifier

@@ -52,13 +52,14 @@ class Evidence:
 
     def draw_badge(self, item: TimelineItem, deal_id: str, signed_size: int) -> None:
         """Draw the badge of an entry; opening it proves the entry anew, with what the log holds at that moment."""
-        state = "checkpointed" if item.n < signed_size else "recorded"
+        state = "checkpointed" if item.n is not None and item.n < signed_size else "recorded"
+        number = "not given yet" if item.n is None else f"{item.n:,}"
         with box("details", "record", data_state=state) as badge:
-            summary = text("summary", state, aria_label=f"{state.capitalize()} as entry {item.n:,} of the log")
+            summary = text("summary", state, aria_label=f"{state.capitalize()} as entry {number} of the log")
             with box("div", "record-box"):
                 with box("dl", "facts"):
                     text("dt", "Leaf index")
-                    text("dd", f"{item.n:,}", "num")
+                    text("dd", number, "num")
                     text("dt", "Entry of the deal")
                     text("dd", f"{item.seq:,}", "num")
                     text("dt", "Recorded")
@@ -86,7 +87,7 @@ class Evidence:
                 _draw_proof(proof)
             badge.props["data-state"] = "verified"
             summary.set_text("verified")
-            summary.props["aria-label"] = f"Verified as entry {item.n:,} of the log"
+            summary.props["aria-label"] = f"Verified as entry {item.n or 0:,} of the log"
 
         badge.on("toggle", prove, js_handler="(event) => { if (event.target.open) emit(); }")
 
@@ -123,11 +124,12 @@ class Evidence:
         """Return the proof of an entry, None while no checkpoint covers it; raise when it does not lead to the root."""
         actor = self._visit.require_actor()
         workspace = self._visit.workspace
+        workspace.ledger.settle()
         with workspace.ledger.read() as session:
             rows, _ = list_entries(session, actor, deal_id, cursor=str(item.seq - 1), limit=1)
             leaf = hash_leaf(rows[0].body)
         tree, size, newest = workspace.proofs.tree_of()
-        if item.n >= size:
+        if item.n is None or item.n >= size:
             return None
         path = tree.prove_inclusion(item.n, size)
         check_inclusion(leaf, item.n, size, newest.root, path)

@@ -247,7 +247,7 @@ def _known_deals(session: Session, refs: list[str]) -> dict[str, KnownDeal]:
     events = (
         select(StageEvent.deal_id, StageEvent.to_stage, StageEvent.effective_at)
         .where(StageEvent.deal_id.in_(by_id))
-        .order_by(StageEvent.deal_id, StageEvent.effective_at, StageEvent.audit_log_id)
+        .order_by(StageEvent.deal_id, StageEvent.effective_at, StageEvent.audit_log_seq)
     )
     if by_id:
         for deal_id, stage, at in session.execute(events):

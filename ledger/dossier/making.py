@@ -95,7 +95,7 @@ def _try_to_make(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier | None
 def _make_bound_files(session: Session, deal_id: str, size: int | None = None) -> dict[str, bytes]:
     """Return the files whose hashes are written into the log, as the first `size` entries have them."""
     rows = _read_chain(session, deal_id, read_size(session) if size is None else size)
-    entries = [decode_entry(*row) for row in rows]
+    entries = [decode_entry(digest, body) for _, digest, body in rows]
     people = _read_people(session, entries)
     settings = settings_of(session)
     page = render_timeline(

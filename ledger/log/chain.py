@@ -1,8 +1,8 @@
 """Appending to the log, inside the caller's write transaction.
 
-Each entry gets its leaf index `n` (no gaps, commit order), its `seq` in its chain, and the hash of the entry before
-it in that chain. The chain's head moves by compare-and-set that must hit exactly one row per chain, so two writers
-can never fork it.
+Each entry gets its `seq` in its chain and the hash of the entry before it in that chain; its leaf index `n` (no gaps,
+commit order) is `sequencing`'s matter. The chain's head is held from its reading on and moves by compare-and-set that
+must hit exactly one row per chain, so two writers can never fork it.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from ledger.columns import format_time
 from ledger.errors import EntryInvalid, LedgerNotInitialised, LogForked
 from ledger.identifiers import new_id
 from ledger.log.entry import Draft, Entry, encode_entry, hash_leaf
+from ledger.log.sequencing import place_entries
 from ledger.log.signer_state import refuse_unless_continued
 from ledger.tables.log import AuditChain, AuditLog, AuditText, LogIdentity
 
@@ -47,10 +48,10 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
         session.info["origin"] = origin
     heads = _read_heads(session, {draft.chain for draft in drafts})
     before = dict(heads)
-    n = connection.execute(select(func.coalesce(func.max(AuditLog.n), -1))).scalar_one() + 1
+    size = connection.execute(select(func.coalesce(func.max(AuditLog.n), -1))).scalar_one() + 1
     settings = session.info.get("settings")
     if settings is not None and not session.info.get("may_discontinue"):
-        refuse_unless_continued(settings, n)
+        refuse_unless_continued(settings, size)
     now = now_utc()
     who = _describe_actor(actor)
     request = _describe_request(actor)
@@ -88,7 +89,6 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
         digest = hash_leaf(body)
         heads[draft.chain] = (seq, digest, at)
         row = {
-            "n": n,
             "chain": draft.chain,
             "seq": seq,
             "hash": digest,
@@ -104,14 +104,13 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
         rows.append(row)
         entries.append(
             Entry(
-                n, draft.chain, seq, entry_id, draft.type, at, effective_at, actor.id,
+                draft.chain, seq, entry_id, draft.type, at, effective_at, actor.id,
                 draft.subject_kind, draft.subject_id, revision, draft.data, digest,
             )
         )  # fmt: skip
         texts.extend({"commitment": key, "salt": salt, "text": text} for key, salt, text in draft.texts)
-        n += 1
     try:
-        connection.execute(insert(AuditLog), rows)
+        place_entries(session, rows, size)
     except IntegrityError as error:
         raise LogForked("Another writer extended the log at the same place; retry.") from error
     if texts:
@@ -143,6 +142,7 @@ def _read_heads(session: Session, chains: set[str]) -> dict[str, tuple[int, byte
         query = select(AuditChain.chain, AuditChain.seq, AuditChain.hash, AuditChain.at).where(
             AuditChain.chain.in_(wanted[start : start + 5_000])
         )
+        query = query.order_by(AuditChain.chain).with_for_update()
         heads.update((chain, (seq, digest, at)) for chain, seq, digest, at in session.connection().execute(query))
     return heads
 

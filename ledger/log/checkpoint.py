@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ledger.actors import Actor
 from ledger.checks import check_text
-from ledger.errors import LedgerNotInitialised, LogNotContinued, NothingToChange
+from ledger.errors import LedgerNotInitialised, LogNotContinued, NothingToChange, WriteContended
 from ledger.log.chain import append_entries, now_utc
 from ledger.log.entry import Draft
 from ledger.log.keys import SigningKey, load_current_key, load_key, read_introduced_keys, trusted_keys
@@ -49,6 +49,7 @@ def make_checkpoint(ledger: "Ledger") -> Checkpoint:
     Raises `LogNotContinued` when the log lacks or contradicts what was signed before.
     """
     settings = ledger.settings
+    ledger.settle()
     with hold_signer(settings):
         with ledger.read() as session:
             origin = read_origin(session)
@@ -68,6 +69,7 @@ def recover_log(ledger: "Ledger", actor: Actor, reason: str) -> Checkpoint:
     """
     settings = ledger.settings
     reason = check_text(reason, "reason", limit=2_000)
+    ledger.settle()
     with hold_signer(settings):
         with ledger.read() as session:
             origin = read_origin(session)
@@ -189,8 +191,11 @@ def _file(ledger: "Ledger", checkpoint: Checkpoint) -> None:
     try:
         with ledger.write() as session:
             session.execute(insert(AuditCheckpoint), [row])
-    except OperationalError as error:  # a long import holds the ledger; the copies that count are filed
-        log.warning("Checkpoint %s is not in the ledger's own table: %s", checkpoint.size, error.orig)
+    except (
+        OperationalError,
+        WriteContended,
+    ) as error:  # a long import holds the ledger; the copies that count are filed
+        log.warning("Checkpoint %s is not in the ledger's own table: %s", checkpoint.size, error)
 
 
 def _kept_size(session: Session, known: list[Checkpoint]) -> int:

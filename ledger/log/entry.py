@@ -42,9 +42,11 @@ class Draft:
 
 @dataclass(slots=True)
 class Entry:
-    """An entry as appended: the indexed columns, the decoded `data`, and the hash (32 bytes) of its body."""
+    """An entry as appended: the indexed columns, the decoded `data`, and the hash (32 bytes) of its body.
 
-    n: int
+    It does not know its leaf index: on PostgreSQL that is given after the commit.
+    """
+
     chain: str
     seq: int
     id: str

@@ -190,7 +190,7 @@ def trusted_keys(keys_dir: Path) -> dict[bytes, PublicKey]:
 def read_introduced_keys(session: Session) -> list[str]:
     """Return the public lines that the log itself names, in the order of their entries."""
     types = ("log.opened", "key.introduced", "key.rotated")
-    query = select(AuditLog.body).where(AuditLog.chain == "sys", AuditLog.type.in_(types)).order_by(AuditLog.n)
+    query = select(AuditLog.body).where(AuditLog.chain == "sys", AuditLog.type.in_(types)).order_by(AuditLog.seq)
     named = [decode_body(body)["data"].get("key") for body in session.scalars(query)]
     return [vkey for vkey in named if vkey]
 

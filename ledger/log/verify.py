@@ -8,10 +8,11 @@ head against its last entry. With `since_n` only newer entries are read; the lin
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain as in_turn
 from typing import Any
 
 import msgspec
-from sqlalchemy import String, func, select, type_coerce
+from sqlalchemy import String, func, null, select, type_coerce, union
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
@@ -20,7 +21,7 @@ from ledger.errors import EntryInvalid
 from ledger.log.chain import FIRST_PREV
 from ledger.log.entry import encode_entry, hash_leaf
 from ledger.log.entry_shape import is_canonical_time, read_shape
-from ledger.tables.log import AuditChain, AuditLog, LogIdentity
+from ledger.tables.log import AuditChain, AuditLog, AuditPending, LogIdentity
 
 _BATCH = 1_000  # what the processor's cache holds
 _BEFORE_ALL = (0, FIRST_PREV, None)
@@ -69,14 +70,15 @@ def verify_chains(
     touched: set[str] = set()
     expected_n = since_n
     entries = 0
-    for rows in _read_batches(session, since_n, chain):
+    for rows in in_turn(_read_batches(session, since_n, chain), _read_waiting(session, chain)):
         entries += len(rows)
         for row in rows:
             n, name, found_seq, digest, prev, _, found_at, *_ = row
             problems = [] if _is_as_written(row, origin) else list(_check_entry(row, origin))
-            if n != expected_n and chain is None:
-                problems.insert(0, f"leaf index {n} follows where {expected_n} was due")
-            expected_n = n + 1
+            if n is not None:
+                if n != expected_n and chain is None:
+                    problems.insert(0, f"leaf index {n} follows where {expected_n} was due")
+                expected_n = n + 1
             seq, due, at = heads.get(name, _BEFORE_ALL)
             if found_seq != seq + 1:
                 problems.append(f"seq is {found_seq} where {seq + 1} was due")
@@ -88,7 +90,7 @@ def verify_chains(
                 findings += [Finding(n, name, problem) for problem in problems]
             heads[name] = (found_seq if isinstance(found_seq, int) else seq + 1, digest, found_at)
         touched.update([row[1] for row in rows])
-        on_leaves([row[3] if isinstance(row[3], bytes) else b"" for row in rows])
+        on_leaves([row[3] if isinstance(row[3], bytes) else b"" for row in rows if row[0] is not None])
     findings += _check_heads(session, heads, since_n, chain)
     return ChainReport(entries, len(touched), findings)
 
@@ -103,9 +105,23 @@ def _as_found(column: Any) -> Any:
     return type_coerce(column, NullType()).label(column.key)
 
 
+def _unconverted(table: Any, name: str) -> Any:
+    return (_as_stored if name in ("at", "effective_at") else _as_found)(table.c[name])
+
+
+def _read_waiting(session: Session, chain: str | None) -> Iterator[Sequence[Any]]:
+    """Return the entries that have no leaf index yet: links of their chains, but not leaves of the tree."""
+    table = AuditPending.__table__
+    columns = [null().label("n") if name == "n" else _unconverted(table, name) for name in _COLUMNS]
+    query = select(*columns).order_by(table.c.arrival)
+    if chain is not None:
+        query = query.where(table.c.chain == chain)
+    yield session.execute(query).all()
+
+
 def _read_batches(session: Session, since_n: int, chain: str | None) -> Iterator[Sequence[Any]]:
     table = AuditLog.__table__
-    columns = [(_as_stored if name in ("at", "effective_at") else _as_found)(table.c[name]) for name in _COLUMNS]
+    columns = [_unconverted(table, name) for name in _COLUMNS]
     last = since_n - 1
     while True:
         query = select(*columns).where(table.c.n > last).order_by(table.c.n).limit(_BATCH)
@@ -121,7 +137,7 @@ def _read_batches(session: Session, since_n: int, chain: str | None) -> Iterator
 def _heads_before(session: Session, since_n: int) -> dict[str, tuple[int, bytes, Any]]:
     if since_n == 0:
         return {}
-    newer = select(AuditLog.chain).where(AuditLog.n >= since_n).distinct()
+    newer = union(select(AuditLog.chain).where(AuditLog.n >= since_n), select(AuditPending.chain))
     last = select(func.max(AuditLog.n)).where(AuditLog.n < since_n, AuditLog.chain.in_(newer)).group_by(AuditLog.chain)
     rows: Any = session.execute(
         select(AuditLog.chain, AuditLog.seq, AuditLog.hash, _as_stored(AuditLog.at)).where(AuditLog.n.in_(last))

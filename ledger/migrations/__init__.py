@@ -3,4 +3,4 @@
 It stands here as a constant so that an up-to-date ledger opens without importing Alembic.
 """
 
-HEAD = "0002"
+HEAD = "0003"

@@ -7,7 +7,7 @@ says so; a session refuses any other write to them. There are no relationships: 
 from ledger.tables.commissions import Commission, CommissionAdjustment, CommissionDispute
 from ledger.tables.deals import AgentDeal, DealContact, DealDocument, StageEvent
 from ledger.tables.declarative import Base
-from ledger.tables.log import AuditChain, AuditCheckpoint, AuditLog, AuditText, LogIdentity
+from ledger.tables.log import AuditChain, AuditCheckpoint, AuditLog, AuditPending, AuditText, LogIdentity
 from ledger.tables.people import ApiToken, LoginLink, User, WorkspaceSession
 from ledger.tables.reference import Project, Property
 from ledger.tables.requests import IdempotencyKey, Import, ImportReject
@@ -24,6 +24,7 @@ PROTECTED_TABLES = frozenset(
         CommissionAdjustment,
         CommissionDispute,
         AuditLog,
+        AuditPending,
         AuditChain,
         AuditText,
     )
@@ -36,6 +37,7 @@ __all__ = [
     "AuditChain",
     "AuditCheckpoint",
     "AuditLog",
+    "AuditPending",
     "AuditText",
     "Base",
     "Commission",

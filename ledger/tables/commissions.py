@@ -13,7 +13,7 @@ from ledger.vocabulary import AdjustmentType, CommissionStatus, CommissionType, 
 
 
 class Commission(Identified, Base):
-    """An agent's share in a deal. `audit_log_id` is the leaf index of the last entry about it."""
+    """An agent's share in a deal. `audit_log_seq` is the `seq`, in the deal's chain, of the last entry about it."""
 
     __tablename__ = "agent_commission_records"
     __table_args__ = (
@@ -38,7 +38,7 @@ class Commission(Identified, Base):
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     written_off_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revision: Mapped[int]
-    audit_log_id: Mapped[int]
+    audit_log_seq: Mapped[int]
 
 
 class CommissionAdjustment(Identified, Base):
@@ -54,7 +54,7 @@ class CommissionAdjustment(Identified, Base):
     recorded_by: Mapped[str] = mapped_column(String(36))
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
     effective_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    audit_log_id: Mapped[int]
+    audit_log_seq: Mapped[int]
 
 
 class CommissionDispute(Identified, Base):
@@ -75,4 +75,4 @@ class CommissionDispute(Identified, Base):
     resolved_by: Mapped[str | None] = mapped_column(String(36))
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     note: Mapped[str | None] = mapped_column(Text)
-    audit_log_id: Mapped[int]
+    audit_log_seq: Mapped[int]

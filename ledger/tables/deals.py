@@ -54,13 +54,13 @@ class StageEvent(Identified, Base):
     )
 
     deal_id: Mapped[str] = mapped_column(ForeignKey("agent_deals.id"))
-    from_stage: Mapped[PipelineStage | None] = mapped_column(word(PipelineStage))
+    from_stage: Mapped[PipelineStage | None] = mapped_column(word(PipelineStage, "from_stage"))
     to_stage: Mapped[PipelineStage] = mapped_column(word(PipelineStage))
     changed_by: Mapped[str] = mapped_column(String(36))
     note: Mapped[str | None] = mapped_column(Text)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
     effective_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    audit_log_id: Mapped[int]
+    audit_log_seq: Mapped[int]
 
 
 class DealContact(Identified, Base):

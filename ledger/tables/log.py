@@ -2,23 +2,16 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Identity, Index, Integer, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.columns import UtcDateTime
 from ledger.tables.declarative import Base
 
 
-class AuditLog(Base):
+class _Stored:
     """An entry: `body` holds the exact bytes that were hashed; the other columns repeat it for searching."""
 
-    __tablename__ = "audit_logs"
-    __table_args__ = (
-        UniqueConstraint("chain", "seq"),
-        Index("ix_audit_logs_subject_kind_subject_id", "subject_kind", "subject_id"),
-    )
-
-    n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     chain: Mapped[str] = mapped_column(String(48))
     seq: Mapped[int]
     hash: Mapped[bytes] = mapped_column(LargeBinary(32))
@@ -30,6 +23,33 @@ class AuditLog(Base):
     subject_id: Mapped[str] = mapped_column(String(64))
     actor_id: Mapped[str] = mapped_column(String(36))
     body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AuditLog(_Stored, Base):
+    """An entry that has its place in the log, the leaf index `n`. Rows are never changed or removed."""
+
+    __tablename__ = "audit_logs"
+    __table_args__ = (
+        UniqueConstraint("chain", "seq"),
+        Index("ix_audit_logs_subject_kind_subject_id", "subject_kind", "subject_id"),
+    )
+
+    n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+
+
+class AuditPending(_Stored, Base):
+    """On PostgreSQL an entry between its commit and its leaf index, for a moment (`ledger.log.sequencing`)."""
+
+    __tablename__ = "audit_pending"
+    __table_args__ = (UniqueConstraint("chain", "seq"),)
+
+    arrival: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer(), "sqlite"), Identity(always=True), primary_key=True
+    )
+
+
+STORED = tuple(column.name for column in AuditPending.__table__.columns if column.name != "arrival")
+"""The columns that an entry has wherever it is."""
 
 
 class AuditChain(Base):

@@ -1,10 +1,9 @@
 """A real ledger in a temporary home, people of every role with tokens, and a client of the app over it."""
 
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ledger import access
 from ledger.settings import Settings
 from ledger.store import Ledger, initialise
 from ledger.vocabulary import Role
+from tests.support.stores import Kept, SqliteStore, Store
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,9 @@ class People:
     admin: Person
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, People]:
-    """A home with an initialised ledger and people, made once and copied for each test."""
-    home = tmp_path_factory.mktemp("template") / "home"
-    ledger = initialise(Settings(home=home))
+def make_people(settings: Settings) -> People:
+    """Initialise a ledger with one of everybody."""
+    ledger = initialise(settings)
     people = People(
         viewer=make_person(ledger, "Vera Tan", Role.VIEWER),
         anna=make_person(ledger, "Anna Lim", Role.AGENT),
@@ -56,7 +54,30 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, People]:
         admin=make_person(ledger, "Ada Koh", Role.ADMIN),
     )
     ledger.close()
-    return home, people
+    return people
+
+
+Templates = Callable[[Store], tuple[Kept, People]]
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """An initialised ledger with people, made once a store and copied for each test."""
+
+    @cache
+    def make(store: Store) -> tuple[Kept, People]:
+        settings = store.new(tmp_path_factory.mktemp(store.name) / "home")
+        people = make_people(settings)
+        return store.keep(settings), people
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def template(templates: Templates) -> tuple[Path, People]:
+    """The home on SQLite, for what is shared by a module's tests."""
+    kept, people = templates(SqliteStore())
+    return kept.home, people
 
 
 def make_person(ledger: Ledger, name: str, role: Role) -> Person:
@@ -69,14 +90,13 @@ def make_person(ledger: Ledger, name: str, role: Role) -> Person:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, template: tuple[Path, People]) -> Settings:
-    shutil.copytree(template[0], tmp_path / "home")
-    return Settings(home=tmp_path / "home")
+def settings(tmp_path: Path, store: Store, templates: Templates) -> Settings:
+    return store.copy(templates(store)[0], tmp_path / "home")
 
 
 @pytest.fixture
-def people(template: tuple[Path, People]) -> People:
-    return template[1]
+def people(store: Store, templates: Templates) -> People:
+    return templates(store)[1]
 
 
 @pytest.fixture

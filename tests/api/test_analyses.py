@@ -67,6 +67,11 @@ def analysed(anna: str, ben: str) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
+def people(template: tuple[Path, People]) -> People:
+    return template[1]
+
+
+@pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, template: tuple[Path, People]) -> Settings:
     """One home for all tests here: they only read, but for the last, which publishes anew."""
     home = tmp_path_factory.mktemp("analysed") / "home"

@@ -202,7 +202,9 @@ def test_a_large_body_is_streamed_to_disk_and_ends_at_its_limit(
 ) -> None:
     """More than a mebibyte gets in and is not held in memory; beyond the setting it is 413; elsewhere 1 MiB counts."""
     monkeypatch.setenv("DEALBOOK_IMPORT_MAX_MIB", "24")
-    with Client(create_app(Settings(home=settings.home), with_workspace=False)) as client:
+    with Client(
+        create_app(Settings(home=settings.home, ledger_url=settings.ledger_url), with_workspace=False)
+    ) as client:
         part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="deals.csv"\r\n\r\n' + DEALS.encode()
         row = b"\n" + ROW.format(1).encode()
 

@@ -26,6 +26,7 @@ def test_health_and_readiness(client: TestClient, settings: Settings) -> None:
     assert client.get("/readyz").json() == {"ledger": "ok", "published": "ok"}
 
 
+@pytest.mark.only_on("sqlite")
 def test_not_ready_when_the_ledger_can_not_be_read(client: TestClient, ledger: Ledger, settings: Settings) -> None:
     """A load balancer takes the instance out; the process itself lives on."""
     client.app.state.service.ledger.close()  # type: ignore[attr-defined]

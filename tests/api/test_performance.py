@@ -13,6 +13,18 @@ from tests.api.conftest import People, problem_of
 from tests.support.published_file import AS_OF, publish_sample
 
 
+@pytest.fixture
+def settings(tmp_path: Path, template: tuple[Path, People]) -> Settings:
+    """The published file is read here; where the ledger is does not matter."""
+    shutil.copytree(template[0], tmp_path / "home")
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def people(template: tuple[Path, People]) -> People:
+    return template[1]
+
+
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory, template: tuple[Path, People]) -> Path:
     folder = tmp_path_factory.mktemp("published")

@@ -51,7 +51,7 @@ def path_of(ledger: Ledger, name: str) -> list[tuple[str, str]]:
             select(StageEvent.to_stage, StageEvent.effective_at)
             .join(AgentDeal, AgentDeal.id == StageEvent.deal_id)
             .where(AgentDeal.external_ref == f"tiny:{name}")
-            .order_by(StageEvent.effective_at, StageEvent.audit_log_id)
+            .order_by(StageEvent.effective_at, StageEvent.audit_log_seq)
         ).all()
     singapore = [(stage.value, at.timestamp() + 8 * 3600) for stage, at in rows]
     return [(stage, datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")) for stage, at in singapore]

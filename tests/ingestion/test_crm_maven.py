@@ -128,6 +128,6 @@ def facts(ledger: Ledger) -> list[tuple[object, ...]]:
             )
             .join(User, User.id == AgentDeal.agent_id)
             .join(StageEvent, StageEvent.deal_id == AgentDeal.id)
-            .order_by(AgentDeal.external_ref, StageEvent.effective_at, StageEvent.audit_log_id)
+            .order_by(AgentDeal.external_ref, StageEvent.effective_at, StageEvent.audit_log_seq)
         ).all()
     return [tuple(row) for row in deals]

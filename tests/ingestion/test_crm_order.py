@@ -56,7 +56,7 @@ def path_of(ledger: Ledger, key: str) -> list[Move]:
             select(StageEvent.effective_at, StageEvent.to_stage)
             .join(AgentDeal, AgentDeal.id == StageEvent.deal_id)
             .where(AgentDeal.external_ref == f"tiny:{key}")
-            .order_by(StageEvent.effective_at, StageEvent.audit_log_id)
+            .order_by(StageEvent.effective_at, StageEvent.audit_log_seq)
         ).all()
     return [(at, stage.value) for at, stage in rows]
 

@@ -38,7 +38,7 @@ def path(ledger: Ledger, ref: str) -> list[tuple[str, str]]:
         rows = session.execute(
             select(StageEvent.to_stage, StageEvent.effective_at)
             .where(StageEvent.deal_id == deal(ledger, ref).id)
-            .order_by(StageEvent.effective_at, StageEvent.audit_log_id)
+            .order_by(StageEvent.effective_at, StageEvent.audit_log_seq)
         ).all()
     zone = get_settings().time_zone
     return [(stage.value, at.astimezone(zone).strftime("%Y-%m-%d %H:%M")) for stage, at in rows]

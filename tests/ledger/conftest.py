@@ -1,48 +1,51 @@
-"""Fixtures: a ledger of its own for every test, and people to act in it."""
+"""Fixtures: a ledger of its own for every test, on each store, and people to act in it."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from ledger.settings import Settings
 from ledger.store import Ledger, initialise
-from tests.support.ledger import Staff, build_ledger, record_staff
+from tests.support.ledger import Staff, record_staff
+from tests.support.stores import Kept, Store
+
+Templates = Callable[[Store, bool], tuple[Kept, Staff | None]]
 
 
 @pytest.fixture(scope="session")
-def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """State of a new ledger, made once: copying it is much quicker than making it again for every test."""
-    home = tmp_path_factory.mktemp("empty")
-    build_ledger(home).close()
-    return home
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """New ledgers, with and without people, made once a store: copying them is much quicker than making them anew."""
 
+    @cache
+    def make(store: Store, is_staffed: bool) -> tuple[Kept, Staff | None]:
+        home = tmp_path_factory.mktemp(store.name) / "home"
+        if not is_staffed:
+            settings = store.new(home)
+            initialise(settings).close()
+            return store.keep(settings), None
+        empty, _ = make(store, False)
+        settings = store.copy(empty, home)
+        ledger = initialise(settings)
+        people = record_staff(ledger)
+        ledger.close()
+        return store.keep(settings), people
 
-@pytest.fixture(scope="session")
-def staffed_home(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Staff]:
-    """The same with people in it."""
-    home = tmp_path_factory.mktemp("staffed") / "home"
-    shutil.copytree(empty_home, home)
-    ledger = build_ledger(home)
-    people = record_staff(ledger)
-    ledger.close()
-    return home, people
+    return make
 
 
 @pytest.fixture
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+def ledger(request: pytest.FixtureRequest, store: Store, templates: Templates, tmp_path: Path) -> Iterator[Ledger]:
     """A new ledger, with people in it when the test asks for `staff`."""
-    name = "staffed_home" if "staff" in request.fixturenames else "empty_home"
-    source = request.getfixturevalue(name)
-    home = tmp_path / "home"
-    shutil.copytree(source[0] if isinstance(source, tuple) else source, home)
-    built = initialise(Settings(home=home))
+    kept, _ = templates(store, "staff" in request.fixturenames)
+    built = initialise(store.copy(kept, tmp_path / "home"))
     yield built
     built.close()
 
 
 @pytest.fixture
-def staff(ledger: Ledger, staffed_home: tuple[Path, Staff]) -> Staff:
+def staff(ledger: Ledger, store: Store, templates: Templates) -> Staff:
     """The people in the ledger."""
-    return staffed_home[1]
+    people = templates(store, True)[1]
+    assert people is not None
+    return people

@@ -337,7 +337,7 @@ def test_the_record_of_an_import_is_in_the_log_once_it_added_something(ledger: L
         assert [(row.line, row.reason) for row in list_rejects(session, import_id)] == [(3, "no number")]
 
 
-IGNORED = {"id", "deal_id", "commission_id", "external_ref", "revision", "audit_log_id", "created_at", "updated_at",
+IGNORED = {"id", "deal_id", "commission_id", "external_ref", "revision", "audit_log_seq", "created_at", "updated_at",
            "recorded_at", "deal", "uploaded_at"}  # fmt: skip
 
 

@@ -176,6 +176,7 @@ def test_a_key_that_others_can_read_signs_nothing(ledger: Ledger) -> None:
     assert filed(ledger) == [1]
 
 
+@pytest.mark.only_on("sqlite")  # there a backup is a copied file; test_backup.py has both
 def test_an_old_backup_can_be_read_but_not_written(ledger: Ledger, staff: Staff, backup: Path) -> None:
     open_some_deal(ledger, staff.agent)
     make_checkpoint(ledger)
@@ -192,6 +193,7 @@ def test_an_old_backup_can_be_read_but_not_written(ledger: Ledger, staff: Staff,
     old.close()
 
 
+@pytest.mark.only_on("sqlite")  # there a backup is a copied file; test_backup.py has both
 def test_an_accepted_loss_is_written_down_and_work_goes_on(ledger: Ledger, staff: Staff, backup: Path) -> None:
     open_some_deal(ledger, staff.agent)
     lost = make_checkpoint(ledger)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from dealbook import app
@@ -151,37 +152,38 @@ def test_tables_are_the_fold_of_the_log_after_random_use(ledger: Ledger, staff: 
         ("UPDATE agent_deals SET agent_id = (SELECT id FROM users WHERE name = 'Ben Tan')", "agent_id"),
         ("UPDATE agent_deals SET title = 'Silently renamed'", "title"),
         ("UPDATE agent_deal_stage_events SET effective_at = '2020-01-01T00:00:00.000000Z'", "effective_at"),
-        ("UPDATE agent_commission_records SET commission_rate = 900", "commission_rate"),
+        ("UPDATE agent_commission_records SET commission_rate = 2 * commission_rate", "commission_rate"),
         ("UPDATE agent_commission_records SET status = 'paid'", "status"),
         ("UPDATE users SET role = 'admin' WHERE name = 'Vic Ong'", "role"),
         ("DELETE FROM agent_commission_records", None),
-        ("INSERT INTO users SELECT 'x', 'x@x', 'x', 'admin', 1, 1, created_at, updated_at FROM users LIMIT 1", None),
+        (
+            "INSERT INTO users (id, email, name, role, active, revision, created_at, updated_at) "
+            "SELECT 'x', 'x@x', 'x', 'admin', active, 1, created_at, updated_at FROM users LIMIT 1",
+            None,
+        ),
     ],
 )
 def test_an_edit_past_the_log_shows(ledger: Ledger, staff: Staff, statement: str, column: str | None) -> None:
     record_some_commission(ledger, staff.agent, open_some_deal(ledger, staff.agent))
-    outsider = sqlite3.connect(ledger.settings.home / "ledger.sqlite3")
-    if statement.startswith("INSERT INTO users"):
-        statement = statement.replace(
-            "INTO users", "INTO users (id, email, name, role, active, revision, created_at, updated_at)"
-        )
-    outsider.execute(statement)
-    outsider.commit()
-    outsider.close()
+    tamper(ledger, statement)
     with ledger.read() as session:
         assert column in {difference.column for difference in compare_tables(session)}
 
 
 def dump(ledger: Ledger) -> dict[str, list[tuple[object, ...]]]:
-    """The protected tables as they stand in the file."""
-    db = sqlite3.connect(ledger.settings.home / "ledger.sqlite3")
-    found = {name: db.execute(f"SELECT * FROM {name} ORDER BY id").fetchall() for name in sorted(TABLE_OF.values())}
-    db.close()
-    return found
+    """The protected tables as they stand in the database."""
+    with ledger.read() as session:
+        return {
+            name: [tuple(row) for row in session.execute(text(f"SELECT * FROM {name} ORDER BY id"))]
+            for name in sorted(TABLE_OF.values())
+        }
 
 
 def vandalise(ledger: Ledger, *statements: str) -> None:
     """Change the tables past the log, foreign keys and all."""
+    if ledger.engine.dialect.name != "sqlite":
+        tamper(ledger, *statements)
+        return
     db = sqlite3.connect(ledger.settings.home / "ledger.sqlite3")
     for statement in ("PRAGMA foreign_keys = OFF", *statements):
         db.execute(statement)
@@ -198,7 +200,7 @@ VANDALISM = {
     ],
     "rows renamed": [
         "UPDATE agent_commission_records SET id = 'x' || substr(id, 2)",
-        "UPDATE agent_deals SET id = 'x' || substr(id, 2) WHERE rowid % 2 = 0",
+        "UPDATE agent_deals SET id = 'x' || substr(id, 2) WHERE id < (SELECT max(id) FROM agent_deals)",
     ],
     "rows put in": [
         "CREATE TEMP TABLE forged AS SELECT * FROM agent_deal_contacts",
@@ -228,6 +230,7 @@ def test_the_tables_come_back_from_the_log_alone(ledger: Ledger, staff: Staff, k
 def test_the_verb_folds_a_sound_log_and_no_other(ledger: Ledger, staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
     """--dry-run tells and changes nothing; a log that was tampered with makes no tables."""
     monkeypatch.setenv("DEALBOOK_HOME", str(ledger.settings.home))
+    monkeypatch.setenv("DEALBOOK_LEDGER_URL", ledger.settings.ledger_url)
     get_settings.cache_clear()
     open_some_deal(ledger, staff.agent)
     make_checkpoint(ledger)
@@ -239,7 +242,7 @@ def test_the_verb_folds_a_sound_log_and_no_other(ledger: Ledger, staff: Staff, m
     assert CliRunner().invoke(app, ["audit", "fold"]).exit_code == 0
     assert dump(ledger) == before
     vandalise(ledger, "UPDATE agent_deals SET title = 'Silently renamed'")
-    tamper(ledger, "UPDATE audit_logs SET body = replace(body, 'open', 'openx') WHERE n = 1")
+    tamper(ledger, "UPDATE audit_logs SET body = CAST(replace(body, 'open', 'openx') AS BLOB) WHERE n = 1")
     refused = CliRunner().invoke(app, ["audit", "fold"])
     assert (refused.exit_code, dump(ledger)) == (1, vandalised)
     get_settings.cache_clear()

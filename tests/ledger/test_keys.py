@@ -5,13 +5,12 @@ import shutil
 from hashlib import sha256
 
 import pytest
-from sqlalchemy import text
 
 from ledger.errors import KeysExposed, LedgerNotInitialised, ProofInvalid
 from ledger.log.keys import PublicKey, is_key_introduced, load_key, trusted_keys
-from ledger.settings import Settings
 from ledger.store import Ledger, initialise
 from tests.support.ledger import read_log
+from tests.support.living_ledger import tamper
 
 
 def test_the_first_entry_names_the_key_and_the_folder_holds_it(ledger: Ledger) -> None:
@@ -29,7 +28,7 @@ def test_a_key_that_others_can_read_is_refused(ledger: Ledger) -> None:
     [pem] = ledger.settings.keys_dir.glob("*.pem")
     pem.chmod(0o640)
     with pytest.raises(KeysExposed, match="chmod 600"):
-        initialise(Settings(home=ledger.settings.home))
+        initialise(ledger.settings)
     with pytest.raises(KeysExposed, match="chmod 600"):
         load_key(ledger.settings.keys_dir, "dealbook/x")
 
@@ -39,10 +38,7 @@ def test_a_ledger_that_began_without_a_key_gets_one_and_says_so(ledger: Ledger) 
     for path in ledger.settings.keys_dir.glob("*.*"):
         if path.suffix in (".pem", ".vkey"):
             path.unlink()
-    with ledger.write() as session:
-        for name in ("update", "delete"):
-            session.execute(text(f"DROP TRIGGER audit_logs_refuse_{name}"))
-        session.execute(text("UPDATE audit_logs SET body = CAST(replace(body, '\"key\":', '\"kez\":') AS BLOB)"))
+    tamper(ledger, "UPDATE audit_logs SET body = CAST(replace(body, '\"key\":', '\"kez\":') AS BLOB)")
     initialise(ledger.settings).close()
     entries = read_log(ledger)
     assert [entry["type"] for entry in entries] == ["log.opened", "key.introduced"]

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import delete, insert, text, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ledger.errors import KeysExposed, LedgerNotInitialised, LedgerOutOfDate, UnloggedChange
 from ledger.migrations import HEAD
@@ -33,7 +33,8 @@ def test_initialising_again_changes_nothing(ledger: Ledger) -> None:
 def test_an_up_to_date_ledger_opens_without_alembic(ledger: Ledger) -> None:
     program = (
         "import sys; from ledger.settings import Settings; from ledger.store import initialise\n"
-        f"initialise(Settings(home={str(ledger.settings.home)!r})).close(); assert 'alembic' not in sys.modules"
+        f"settings = Settings(**{ledger.settings.model_dump(include={'home', 'ledger_url'}, mode='json')!r})\n"
+        "initialise(settings).close(); assert 'alembic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
 
@@ -67,9 +68,10 @@ def test_a_pepper_that_others_can_read_is_refused(ledger: Ledger) -> None:
     assert ledger.settings.keys_dir.stat().st_mode & 0o777 == 0o700
     pepper.chmod(0o644)
     with pytest.raises(KeysExposed, match="chmod 600"):
-        initialise(Settings(home=ledger.settings.home))
+        initialise(ledger.settings)
 
 
+@pytest.mark.only_on("sqlite")
 def test_the_file_is_written_ahead_and_synchronised_in_full(ledger: Ledger) -> None:
     with ledger.write() as session:
         pragmas = {
@@ -81,7 +83,7 @@ def test_the_file_is_written_ahead_and_synchronised_in_full(ledger: Ledger) -> N
 
 
 def test_a_reader_cannot_write(ledger: Ledger) -> None:
-    with pytest.raises(OperationalError, match="readonly"), ledger.read() as session:
+    with pytest.raises(DBAPIError, match=r"read-?only"), ledger.read() as session:
         session.execute(text("DELETE FROM import_rejects"))
 
 
@@ -89,6 +91,8 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
 def test_entries_are_neither_changed_nor_deleted(ledger: Ledger, statement: str) -> None:
     with pytest.raises(IntegrityError, match="never changed"), ledger.write() as session:
         session.execute(text(statement))
+    if ledger.engine.dialect.name != "sqlite":
+        return
     outsider = sqlite3.connect(ledger.settings.home / "ledger.sqlite3")
     with pytest.raises(sqlite3.IntegrityError, match="never changed"):
         outsider.execute(statement)

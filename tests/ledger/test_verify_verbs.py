@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,14 @@ from ledger.log.keys import trusted_keys
 from ledger.settings import get_settings
 from ledger.store import Ledger, initialise
 from tests.support.ledger import log_size
-from tests.support.living_ledger import append_deals
+from tests.support.living_ledger import append_deals, tamper
 
 
 @pytest.fixture
 def cli(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run `dealbook audit …` on the ledger; returns exit code and output."""
     monkeypatch.setenv("DEALBOOK_HOME", str(ledger.settings.home))
+    monkeypatch.setenv("DEALBOOK_LEDGER_URL", ledger.settings.ledger_url)
     get_settings.cache_clear()
 
     def call(*words: str) -> tuple[int, str]:
@@ -46,12 +46,11 @@ def forget(ledger: Ledger) -> None:
 
 def cut(ledger: Ledger, size: int) -> None:
     """Cut the log off so that its chains stay whole."""
-    outsider = sqlite3.connect(ledger.settings.home / "ledger.sqlite3")
-    outsider.execute("DROP TRIGGER audit_logs_refuse_delete")
-    outsider.execute("DELETE FROM audit_chains WHERE chain IN (SELECT chain FROM audit_logs WHERE n >= ?)", (size,))
-    outsider.execute("DELETE FROM audit_logs WHERE n >= ?", (size,))
-    outsider.commit()
-    outsider.close()
+    tamper(
+        ledger,
+        f"DELETE FROM audit_chains WHERE chain IN (SELECT chain FROM audit_logs WHERE n >= {size})",
+        f"DELETE FROM audit_logs WHERE n >= {size}",
+    )
 
 
 def test_a_sound_log_exits_with_0_and_says_what_it_cannot_show(ledger: Ledger, cli: Any) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from ledger import access, commissions, deals
@@ -18,7 +18,7 @@ from ledger.deals import NewDeal
 from ledger.log.entry import decode_body
 from ledger.settings import Settings
 from ledger.store import Ledger, initialise
-from ledger.tables import AgentDeal, AuditLog, Commission
+from ledger.tables import AgentDeal, AuditLog, Base, Commission
 from ledger.vocabulary import AssetType, CommissionType, DealType, PipelineStage, Role
 
 Result = TypeVar("Result")
@@ -144,3 +144,12 @@ def entries_of(ledger: Ledger, function: Callable[..., Any], *arguments: Any, **
 def find_all(session: Session, model: type[Result]) -> list[Result]:
     """Return all rows of a table."""
     return list(session.scalars(select(model)))
+
+
+def stored(ledger: Ledger) -> list[bytes]:
+    """Return all that the database holds: its files, or on a server all rows of all tables as text."""
+    if ledger.engine.dialect.name == "sqlite":
+        return [file.read_bytes() for file in ledger.settings.home.glob("ledger.sqlite3*")]
+    with ledger.read() as session:
+        rows = [session.scalars(text(f"SELECT each::text FROM {table} AS each")) for table in Base.metadata.tables]
+        return [str(row).encode() for found in rows for row in found]

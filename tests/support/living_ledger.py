@@ -144,10 +144,25 @@ def append(ledger: Ledger, *drafts: Draft) -> None:
         append_entries(session, SYSTEM, drafts)
 
 
-def tamper(ledger: Ledger, statement: str, **values: object) -> None:
-    """Change the log behind its back, as someone with the file in hand would: without its triggers."""
+_SAID_BY_POSTGRESQL = {
+    "zeroblob(32)": "decode(repeat('00', 32), 'hex')",
+    "CAST(replace(body, ": "convert_to(replace(convert_from(body, 'UTF8'), ",
+    ") AS BLOB)": "), 'UTF8')",
+}
+
+
+def tamper(ledger: Ledger, *statements: str, **values: object) -> None:
+    """Change the log behind its back, as someone with the database in hand would: without its triggers."""
     with ledger.write() as session:
-        triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_logs'"
-        for name in session.scalars(text(triggers)).all():
-            session.execute(text(f"DROP TRIGGER {name}"))
-        session.execute(text(statement), values)
+        connection = session.connection()
+        if connection.dialect.name == "sqlite":
+            triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_logs'"
+            for name in session.scalars(text(triggers)).all():
+                session.execute(text(f"DROP TRIGGER {name}"))
+        else:
+            session.execute(text("SET LOCAL session_replication_role = replica"))
+        for statement in statements:
+            if connection.dialect.name != "sqlite":
+                for words, meaning in _SAID_BY_POSTGRESQL.items():
+                    statement = statement.replace(words, meaning)
+            connection.execute(text(statement.replace(":", "\\:") if not values else statement), values)

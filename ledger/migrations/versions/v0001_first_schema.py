@@ -292,7 +292,7 @@ def upgrade() -> None:
     op.create_table(
         "agent_deal_stage_events",
         sa.Column("deal_id", sa.String(length=36), nullable=False),
-        sa.Column("from_stage", columns.word(vocabulary.PipelineStage), nullable=True),
+        sa.Column("from_stage", columns.word(vocabulary.PipelineStage, "from_stage"), nullable=True),
         sa.Column("to_stage", columns.word(vocabulary.PipelineStage), nullable=False),
         sa.Column("changed_by", sa.String(length=36), nullable=False),
         sa.Column("note", sa.Text(), nullable=True),
