@@ -33,9 +33,9 @@ $(VENV)/.test: requirements-test.lock $(VENV)/.run
 run: setup ## set everything up, make a sample, import it, refresh, and serve it all
 	@$(BIN)/dealbook up $(ARGS)
 
-test: lint ## check the style and types, then run the whole suite (TESTS=path for a part)
+test: lint ## check the style and types, then run the whole suite (TESTS=path for a part, STORE=postgresql or both)
 	@$(BIN)/python -m tests.support.install_browser
-	@$(BIN)/python -m pytest $(TESTS)
+	@DEALBOOK_TEST_STORE=$(STORE) $(BIN)/python -m pytest $(TESTS)
 
 soak: $(VENV)/.test ## try the guarantees for hours, docs/soak.md (TESTS=path for one, DEALBOOK_SEED=n replays)
 	@DEALBOOK_SOAK=1 $(BIN)/python -m pytest -s -m soak $(TESTS)

@@ -242,7 +242,7 @@ def test_the_verb_folds_a_sound_log_and_no_other(ledger: Ledger, staff: Staff, m
     assert CliRunner().invoke(app, ["audit", "fold"]).exit_code == 0
     assert dump(ledger) == before
     vandalise(ledger, "UPDATE agent_deals SET title = 'Silently renamed'")
-    tamper(ledger, "UPDATE audit_logs SET body = CAST(replace(body, 'open', 'openx') AS BLOB) WHERE n = 1")
+    tamper(ledger, "UPDATE audit_logs SET body = CAST(replace(body, 'user', 'usex') AS BLOB) WHERE n = 1")
     refused = CliRunner().invoke(app, ["audit", "fold"])
     assert (refused.exit_code, dump(ledger)) == (1, vandalised)
     get_settings.cache_clear()

@@ -14,7 +14,27 @@ from tests.support.postgresql import Server
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 CHOSEN = os.environ.get("DEALBOOK_TEST_STORE", "")
-"""Which stores to test: one of their names, `both`, or empty for what each test asks for (tests/README.md)."""
+"""`make test STORE=…`: `sqlite`, `postgresql` or `both`. Empty: all on SQLite, and on both what `ON_BOTH` names."""
+
+ON_BOTH = frozenset(
+    {
+        "tests/ledger/test_backup.py",
+        "tests/ledger/test_bulk.py",
+        "tests/ledger/test_chain.py",
+        "tests/ledger/test_checkpoint.py",
+        "tests/ledger/test_commissions.py",
+        "tests/ledger/test_fold.py",
+        "tests/ledger/test_heads.py",
+        "tests/ledger/test_moving.py",
+        "tests/ledger/test_store.py",
+        "tests/api/test_checkpoints.py",
+        "tests/api/test_deals.py",
+        "tests/api/test_idempotency.py",
+        "tests/api/test_imports.py",
+        "tests/api/test_people.py",
+    }
+)
+"""What differs between databases: concurrency, the log, exact types, imports, idempotency keys."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +121,7 @@ class PostgresqlStore:
 
 def stores_for(definition: pytest.Item) -> list[str]:
     """Return the stores to run a test on that asks for `store`."""
-    wanted = [CHOSEN] if CHOSEN in (SQLITE, POSTGRESQL) else [SQLITE, POSTGRESQL]
+    is_on_both = CHOSEN == "both" or definition.nodeid.split("::")[0] in ON_BOTH
+    wanted = [CHOSEN] if CHOSEN in (SQLITE, POSTGRESQL) else [SQLITE, POSTGRESQL] if is_on_both else [SQLITE]
     marker = definition.get_closest_marker("only_on")
     return [name for name in wanted if marker is None or name in marker.args]

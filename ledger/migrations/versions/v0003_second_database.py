@@ -66,8 +66,8 @@ def upgrade() -> None:
             "FOR EACH STATEMENT EXECUTE FUNCTION audit_logs_refuse()"
         )
         foreign_keys = "SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'f' AND NOT condeferrable"
-        for table, name in op.get_bind().execute(sa.text(foreign_keys)).all():
-            op.execute(f"ALTER TABLE {table} ALTER CONSTRAINT {name} DEFERRABLE INITIALLY IMMEDIATE")
+        for owner, foreign_key in op.get_bind().execute(sa.text(foreign_keys)).all():
+            op.execute(f"ALTER TABLE {owner} ALTER CONSTRAINT {foreign_key} DEFERRABLE INITIALLY IMMEDIATE")
         for role in ("PUBLIC", "CURRENT_USER"):
             op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON audit_logs FROM {role}")
 
