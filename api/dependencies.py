@@ -5,6 +5,7 @@ failed commit is a 500 and never a 201. Only so many writers enter at once as th
 one), because one that holds a lock must never wait for a worker thread behind others that wait for the lock.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import anyio
 from fastapi import Depends, Header, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
@@ -51,7 +51,7 @@ class Service:
     marts: PublishedMarts
     limits: RateLimits
     denials: Denials
-    writers: anyio.Semaphore
+    writers: asyncio.Semaphore
     imports: ImportRuns
     proofs: LogProofs
     callers: RecentCallers = field(default_factory=RecentCallers)

@@ -1,9 +1,9 @@
 """The app: REST, sign-in, documents and the workspace, on one port."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import anyio
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -49,7 +49,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         PublishedMarts(settings.published_dir),
         RateLimits(settings),
         Denials(ledger),
-        anyio.Semaphore(ledger.concurrent_writers),
+        asyncio.Semaphore(ledger.concurrent_writers),
         ImportRuns(settings, ledger),
         LogProofs(ledger),
     )
