@@ -307,17 +307,25 @@ def bench(
     ] = None,
     moves: Annotated[int, typer.Option(help="Stage moves of each connection in a round.", min=1)] = 250,
 ) -> None:
-    """Measure refreshes beside a bare `dbt build`, and stage moves over HTTP beside a bare one-row commit, each in one
-    run; tables and a plot go to home/bench."""
+    """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, and stage moves over HTTP
+    beside a bare one-row commit, each in one run; tables and a plot go to home/bench."""
     parts = only or list(BenchPart)
+    settings = read_settings()
     if BenchPart.REFRESH in parts:
+        from api.bench import run_http_bench
         from orchestration.bench import run_bench
 
-        run_bench(read_settings(), out, new=new or [0, 1, 5_000], repeat=repeat)
+        run_bench(
+            settings,
+            out,
+            new=new or [0, 1, 5_000],
+            repeat=repeat,
+            also=lambda home: run_http_bench(home, settings.home / "bench", out),
+        )
     if BenchPart.MOVES in parts:
         from orchestration.bench_moves import run_bench_moves
 
-        run_bench_moves(read_settings(), out, rounds=max(repeat, 3), moves=moves)
+        run_bench_moves(settings, out, rounds=max(repeat, 3), moves=moves)
 
 
 def main() -> None:

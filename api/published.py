@@ -9,6 +9,7 @@ The questions themselves stand in `api/summaries.py`.
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -20,6 +21,8 @@ from typing import Any, TypeVar, get_args
 import duckdb
 
 POINTER_NAME = "CURRENT"
+# Some tens of MB at most: a row has up to 40 columns.
+KEPT_ROWS, KEPT_ROWS_EACH = 20_000, 400
 # Opened files only read themselves: no extension is fetched, no other file is touched, whatever a query says.
 _READER_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
@@ -102,24 +105,70 @@ def cast_to(field_type: Any) -> str:
     return "::DECIMAL(38,2)" if Decimal in (field_type, *get_args(field_type)) else ""
 
 
+class _Answers:
+    """Answers of one file that were given before, the least asked for forgotten first; safe to share among threads.
+
+    A published file never changes, so a question put again has the same answer. Small answers are kept alone.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[object, ...], _Answer] = OrderedDict()
+        self._rows = 0
+
+    def find(self, question: tuple[object, ...]) -> "_Answer | None":
+        with self._lock:
+            answer = self._kept.get(question)
+            if answer is not None:
+                self._kept.move_to_end(question)
+            return answer
+
+    def keep(self, question: tuple[object, ...], answer: "_Answer") -> None:
+        if len(answer.rows) > KEPT_ROWS_EACH:
+            return
+        with self._lock:
+            if question not in self._kept:
+                self._kept[question] = answer
+                self._rows += answer.size
+            while self._rows > KEPT_ROWS:
+                _, oldest = self._kept.popitem(last=False)
+                self._rows -= oldest.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    names: list[str]
+    rows: list[tuple[Any, ...]]
+
+    @property
+    def size(self) -> int:
+        return len(self.rows) + 1
+
+
 class Marts:
     """A reader's view of one generation; use it in the thread that opened it, inside `PublishedMarts.read()`."""
 
-    def __init__(self, publication: Publication, file_name: str, cursor: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, publication: Publication, file_name: str, cursor: duckdb.DuckDBPyConnection, answers: _Answers
+    ) -> None:
         self.publication = publication
         self.file_name = file_name
         self._cursor = cursor
+        self._answers = answers
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """Run one query; times come back aware and in UTC, money as Decimal."""
-        try:
-            result = self._cursor.execute(sql, parameters)
-        except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise PublishedByAnotherVersion from error
-        names = [column[0] for column in result.description or []]
-        return [
-            {name: _in_utc(value) for name, value in zip(names, values, strict=True)} for values in result.fetchall()
-        ]
+        """Run one query of this file's tables alone; times come back aware and in UTC, money as Decimal."""
+        question = (sql, *parameters)
+        answer = self._answers.find(question)
+        if answer is None:
+            try:
+                result = self._cursor.execute(sql, parameters)
+            except (duckdb.BinderException, duckdb.CatalogException) as error:
+                raise PublishedByAnotherVersion from error
+            names = [column[0] for column in result.description or []]
+            answer = _Answer(names, [tuple(map(_in_utc, values)) for values in result.fetchall()])
+            self._answers.keep(question, answer)
+        return [dict(zip(answer.names, values, strict=True)) for values in answer.rows]
 
     def rows_as(self, row_type: type[Row], sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Run one query whose columns are the fields of the dataclass `row_type`."""
@@ -135,6 +184,7 @@ class _OpenFile:
     name: str
     connection: duckdb.DuckDBPyConnection
     publication: Publication
+    answers: _Answers = field(default_factory=_Answers)
     readers: int = field(default=0)
     is_retired: bool = field(default=False)
 
@@ -152,7 +202,7 @@ class PublishedMarts:
         """Yield a view of the current generation; raise `NothingPublished` when there is none."""
         opened, cursor = self._enter()
         try:
-            yield Marts(opened.publication, opened.name, cursor)
+            yield Marts(opened.publication, opened.name, cursor, opened.answers)
         finally:
             cursor.close()
             self._leave(opened)

@@ -24,6 +24,8 @@ from rich.table import Table
 from ledger.settings import PROJECT_DIR, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
 
@@ -51,12 +53,20 @@ def _measure(command: list[str], environment: dict[str, str]) -> tuple[float, fl
     return time.monotonic() - started, usage.ru_maxrss / 1024
 
 
-def run_bench(settings: Settings, console: Console, *, new: list[int], repeat: int) -> list[Figure]:
+def run_bench(
+    settings: Settings,
+    console: Console,
+    *,
+    new: list[int],
+    repeat: int,
+    also: Callable[[Path], object] | None = None,
+) -> list[Figure]:
     """Measure a fresh installation under a temporary home and print the table.
 
     Begins with a sample of 5,000 deals, then for each number in `new` imports that many further deals and refreshes;
     0 refreshes with nothing new. The yardstick runs right after each refresh on a copy of its warehouse. The table and
-    its figures (JSON) also go to `settings.home/bench/`.
+    its figures (JSON) also go to `settings.home/bench/`. `also` is handed the home before it is removed, to measure
+    something else on it.
     """
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="dealbook-bench-") as folder:
@@ -92,6 +102,8 @@ def run_bench(settings: Settings, console: Console, *, new: list[int], repeat: i
                 Figure(f"refresh, {count:,} new deals", seconds, max(mb for _, mb in times), len(times), seconds / base)
             )
             figures.append(Figure("  beside it: dbt build alone", base, max(mb for _, mb in yardstick), len(yardstick)))
+        if also:
+            also(home)
     _report(settings, console, figures)
     return figures
 

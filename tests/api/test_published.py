@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from api import summaries
+from api import published, summaries
 from api.figures import Agent, Period, Window
 from api.published import NothingPublished, PublishedMarts
 from ingestion.publishing import publish_marts
@@ -49,12 +49,15 @@ def test_a_hundred_publishes_against_ten_thousand_reads(tmp_path: Path) -> None:
 
     def read_often(mine: list[int]) -> None:
         try:
-            for _ in range(READS_EACH):
+            for number in range(READS_EACH):
+                # Every other question is a new one: only such are put to the file itself.
+                new = number if number % 2 else 0
                 with marts.read() as view:
                     before = view.publication.generation
                     row = view.rows(
-                        "SELECT (SELECT generation FROM manifest) AS generation, min(gross_pipeline_value) AS low,"
-                        " max(gross_pipeline_value) AS high FROM agent_performance_snapshots"
+                        f"SELECT {new}, (SELECT generation FROM manifest) AS generation,"
+                        " min(gross_pipeline_value) AS low, max(gross_pipeline_value) AS high"
+                        " FROM agent_performance_snapshots"
                     )[0]
                     assert before == row["generation"] == row["low"] == row["high"]
                     mine.append(before)
@@ -104,6 +107,36 @@ def test_a_file_removed_before_it_is_opened_is_no_error(tmp_path: Path) -> None:
     opened = PublishedMarts(tmp_path)._open_newest("marts-000000000100-run1.duckdb")
     assert (opened.name, opened.publication.generation) == (newest, 2)
     opened.connection.close()
+
+
+def test_a_question_put_again_has_the_same_answer_and_a_newer_file_its_own(tmp_path: Path) -> None:
+    """Answers are kept for as long as their file is read, and whoever changes one changes it for nobody else."""
+    publish_sample(tmp_path, generation=1, days=2)
+    marts = PublishedMarts(tmp_path)
+    question = "SELECT max(gross_pipeline_value) AS value FROM agent_performance_snapshots WHERE agent_id = ?"
+    with marts.read() as view:
+        first = view.rows(question, [ANNA])
+        first[0]["value"] = None
+        assert view.rows(question, [ANNA]) == [{"value": 1}]
+        assert view.rows(question, ["nobody"]) == [{"value": None}]
+        view._cursor.execute("SET threads = 1")
+        view._cursor.close()
+        assert view.rows(question, [ANNA]) == [{"value": 1}], "answered without asking the file"
+    publish_sample(tmp_path, generation=2, log_size=200, days=2)
+    with marts.read() as view:
+        assert view.rows(question, [ANNA]) == [{"value": 2}]
+
+
+def test_no_more_answers_are_kept_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least asked for are forgotten, and big ones are not kept at all."""
+    monkeypatch.setattr(published, "KEPT_ROWS", 8)
+    monkeypatch.setattr(published, "KEPT_ROWS_EACH", 3)
+    publish_sample(tmp_path, days=2)
+    with PublishedMarts(tmp_path).read() as view:
+        for count in (1, 2, 3, 2, 4):
+            assert len(view.rows(f"SELECT unnest(range({count})) AS number")) == count
+        kept = [str(question[0]) for question in view._answers._kept]
+    assert [question[question.index("range") :][:7] for question in kept] == ["range(3", "range(2"]
 
 
 def test_rollback_is_followed(tmp_path: Path) -> None:
@@ -185,7 +218,7 @@ def test_what_the_real_publisher_writes_is_read(tmp_path: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute("CREATE SCHEMA marts; USE marts")
         create_marts(connection)
-    published = publish_marts(
+    publication = publish_marts(
         warehouse,
         folder,
         log_size=7,
@@ -200,7 +233,7 @@ def test_what_the_real_publisher_writes_is_read(tmp_path: Path) -> None:
         reference_digest="e" * 64,
     )
     with PublishedMarts(folder).read() as view:
-        assert (view.file_name, view.publication.log_size, view.publication.generation) == (published.name, 7, 1)
-        assert view.publication.published_at == published.published_at
+        assert (view.file_name, view.publication.log_size, view.publication.generation) == (publication.name, 7, 1)
+        assert view.publication.published_at == publication.published_at
         assert {mart.mart for mart in view.list_marts()} == set(read_contracts())
         assert summaries.list_agents(view) == []
