@@ -9,7 +9,8 @@ A few logs are lived through and copied for every round: some with a key that wa
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -240,13 +241,27 @@ def put_back(home: Path, backup: Path) -> None:
     shutil.copy(backup, home / "ledger.sqlite3")
 
 
-def audit(home: Path, **options: Any) -> AuditReport:
-    ledger = Ledger.open(settings=Settings(home=home))
-    try:
-        with ledger.read() as session:
+class Bench:
+    """One place where log after log is laid out: what SQLAlchemy has learned of our statements serves them all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self._ledger: Ledger | None = None
+
+    def lay_out(self, life: "Life") -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.copytree(life.home, self.home)
+
+    @contextmanager
+    def open(self) -> Iterator[Ledger]:
+        if self._ledger is None:
+            self._ledger = Ledger.open(settings=Settings(home=self.home))
+        yield self._ledger
+        self._ledger.close()  # its connections; the next log lies at the same place
+
+    def audit(self, **options: Any) -> AuditReport:
+        with self.open() as ledger, ledger.read() as session:
             return audit_log(session, ledger.settings, **options)
-    finally:
-        ledger.close()
 
 
 @dataclass(frozen=True)
@@ -287,58 +302,55 @@ def test_tampering_is_found(
     tamper: Callable[[Break], None], lives: list[Life], campaign: Campaign, tmp_path: Path
 ) -> None:
     """50 times each class (1,000 in the long form), at a random place of a random log."""
+    bench = Bench(tmp_path)
     for number in campaign.each(rounds(50, 1000)):
         at = campaign.rng.randrange(len(lives))
-        home = tmp_path / str(number)
-        shutil.copytree(lives[at].home, home)
-        db = sqlite3.connect(home / "ledger.sqlite3")
+        bench.lay_out(lives[at])
+        db = sqlite3.connect(bench.home / "ledger.sqlite3")
         db.execute("PRAGMA foreign_keys = OFF")
         db.execute("PRAGMA synchronous = OFF")
         for name in ("update", "delete"):
             db.execute(f"DROP TRIGGER audit_logs_refuse_{name}")
-        broken = Break(home, db, campaign.rng, lives[at].early, lives[at - 1].home)
+        broken = Break(bench.home, db, campaign.rng, lives[at].early, lives[at - 1].home)
         tamper(broken)
         broken.db.commit()
         broken.db.close()
-        report = audit(home, with_state=tamper is edit_a_table)  # the log must tell by itself
+        report = bench.audit(with_state=tamper is edit_a_table)  # the log must tell by itself
         assert report.exit_code == 1, f"life {at}, round {number}: {report}"
         assert report.findings
-        shutil.rmtree(home)
 
 
 @pytest.mark.soak
 def test_clean_logs_raise_no_alarm(lives: list[Life], campaign: Campaign, tmp_path: Path) -> None:
     """100 logs (1,000 in the long form): worked on, texts erased, keys rotated and revoked, a loss accepted, a line of
     the checkpoints cut short; each also since the last checkpoint alone, and with the tables compared."""
+    bench = Bench(tmp_path)
     for number in campaign.each(rounds(100, 1000)):
         rng = campaign.rng
         life = rng.choice(lives)
-        home = tmp_path / str(number)
-        shutil.copytree(life.home, home)
+        bench.lay_out(life)
         is_recovered = rng.random() < 0.3
         if is_recovered:
-            put_back(home, life.early)
-        ledger = Ledger.open(settings=Settings(home=home))
+            put_back(bench.home, life.early)
         done = []
-        if is_recovered:
-            done.append("recovered")
-            recover_log(ledger, SYSTEM, "the disk failed")
-        for words in ("erased", "rotated", "revoked", "evidence", "worked on"):
-            if rng.random() < 0.25:
-                done.append(words)
-                disturb(words, ledger, life.staff, rng)
-        if rng.random() < 0.3:
-            make_checkpoint(ledger)
-        ledger.close()
+        with bench.open() as ledger:
+            if is_recovered:
+                done.append("recovered")
+                recover_log(ledger, SYSTEM, "the disk failed")
+            for words in ("erased", "rotated", "revoked", "evidence", "worked on"):
+                if rng.random() < 0.25:
+                    done.append(words)
+                    disturb(words, ledger, life.staff, rng)
+            if rng.random() < 0.3:
+                make_checkpoint(ledger)
         if rng.random() < 0.2:
-            [*_, day] = sorted((home / "checkpoints").glob("*.jsonl"))
+            [*_, day] = sorted((bench.home / "checkpoints").glob("*.jsonl"))
             day.write_bytes(day.read_bytes() + b'{"size": 12, "signed_at": "20')
             done.append("cut short")
-        report = audit(home, with_state=True)
+        report = bench.audit(with_state=True)
         assert (report.exit_code, report.findings, report.undecided) == (0, [], []), f"round {number}: {done}"
         assert any("a loss was accepted" in note for note in report.notes) == is_recovered
-        assert audit(home, since_last=True).exit_code == 0, f"round {number}: {done}"
-        shutil.rmtree(home)
+        assert bench.audit(since_last=True).exit_code == 0, f"round {number}: {done}"
 
 
 def disturb(words: str, ledger: Ledger, staff: Staff, rng: random.Random) -> None:
