@@ -90,6 +90,7 @@ def _draw_donut(
         "left": "28%",
         "top": "middle",
         "textAlign": "center",
+        "padding": 0,
         "textStyle": {"color": "var(--ink)", "fontSize": 17, "fontWeight": 650},
     }
     narrow = {
