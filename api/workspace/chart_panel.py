@@ -18,6 +18,8 @@ from api.published import Publication
 from api.workspace import wording
 from api.workspace.elements import box, cell, panel, text
 
+# A page of a thousand rows takes seconds to draw and nobody reads it.
+LONGEST_TABLE = 100
 # What a spreadsheet would run as a formula; names and sources come from outside.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -57,7 +59,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture, the words that say the same, and the figures behind both; `empty` says why there are none."""
+    """A picture, the words that say the same, and the figures behind both; `empty` says why there are none.
+
+    The rows of a series are days, oldest first; its table begins with the newest.
+    """
 
     key: str
     title: str
@@ -69,6 +74,7 @@ class Chart:
     empty: str = ""
     height: int = 300
     notes: Sequence[str] = ()
+    is_series: bool = False
 
 
 def show_chart(
@@ -151,13 +157,17 @@ def _draw_picture(chart: Chart) -> None:
 
 
 def _draw_table(chart: Chart) -> None:
+    rows = (chart.rows[::-1] if chart.is_series else chart.rows)[:LONGEST_TABLE]
+    if len(rows) < len(chart.rows):
+        which = "The newest" if chart.is_series else "The first"
+        text("p", f"{which} {len(rows):,} of {len(chart.rows):,} rows; the CSV has them all.", "chart-note")
     label = f"{chart.title} as a table"
     with box("div", "table-scroll table-tall", tabindex="0", role="region", aria_label=label), box("table", "table"):
         with box("thead"), box("tr"):
             for column in chart.columns:
                 text("th", column.title, "text" if column.is_text else "", scope="col")
         with box("tbody"):
-            for row in chart.rows:
+            for row in rows:
                 with box("tr"):
                     for place, (column, value) in enumerate(zip(chart.columns, row, strict=True)):
                         shown = wording.NOTHING if value is None else column.write(value)

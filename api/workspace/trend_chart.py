@@ -46,6 +46,7 @@ def chart_trend(series: Sequence[Snapshot], days: int, last: date, currency: str
         rows=rows,
         empty="" if len(rows) > 1 else "A trend needs two days at least; the first deal is younger than that.",
         height=360,
+        is_series=True,
     )
 
 

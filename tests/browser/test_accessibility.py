@@ -49,7 +49,7 @@ def test_axe_finds_nothing_serious(visitors: Visitors, office: Office, scheme: s
     for toggle in page.locator(".chart-tools button", has_text="Table").all():
         if toggle.get_attribute("aria-pressed") == "false":
             toggle.click()
-    expect(page.locator(".panel-chart svg")).to_have_count(0)
+    expect(page.locator(".panel-chart svg")).to_have_count(0, timeout=60_000)
     faults += [f"tables: {fault}" for fault in find_faults(page)]
     stranger = visitors.open(office.address, scheme=scheme)
     stranger.goto(f"{office.address}/agents/sign-in")

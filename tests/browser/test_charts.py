@@ -175,7 +175,15 @@ def test_figures_leave_the_page_with_their_origin(manager_page: Page, office: Of
     """Every row of a CSV says of which day, log and definitions it is."""
     open_charts(manager_page, office)
     freshness = ask_rest(manager_page, office, "/performance/leaderboard")["freshness"]
-    for row in read_csv(manager_page, "Trend"):
+    rows = read_csv(manager_page, "Trend")
+    assert len(rows) == 365
+    manager_page.get_by_role("button", name="Trend as a table").click()
+    shown = manager_page.locator("#chart-trend tbody tr")
+    expect(shown).to_have_count(100)
+    expect(manager_page.locator("#chart-trend .chart-note")).to_contain_text("The newest 100 of 365 rows")
+    newest = shown.first.locator("td").nth(1)
+    expect(newest).to_have_attribute("data-value", rows[-1]["gross_pipeline_value"])
+    for row in rows:
         assert row["as_of_date"] == freshness["as_of_date"]
         assert row["log_size"] == str(freshness["log_size"])
         assert row["definition_version"] == freshness["definition_version"]
