@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from dealbook_audit import audit_app
+from dealbook_backup import backup, restore
 from dealbook_console import AsJson, err, open_ledger, out, print_json, read_day, read_settings
 from dealbook_mapping import mapping_app
 
@@ -34,6 +35,8 @@ app.add_typer(mapping_app, name="mapping")
 app.add_typer(token_app, name="token")
 app.add_typer(publish_app, name="publish")
 app.add_typer(audit_app, name="audit")
+app.command(epilog="Example: dealbook backup /backups/2026-03-31")(backup)
+app.command(epilog="Example: dealbook restore /backups/2026-03-31 --force")(restore)
 
 
 @app.command(epilog="Example: dealbook up --deals 20000")

@@ -39,6 +39,7 @@
     └── LedgerUnavailable           the store itself
         ├── LedgerNotInitialised
         ├── LedgerOutOfDate
+        ├── BackupRefused           a backup that cannot be made or put back as asked
         ├── KeysExposed
         ├── LogForked               two writers met on one chain; the transaction is rolled back
         ├── DiskFull                a write did not fit; nothing of it is kept, reading goes on
@@ -252,6 +253,10 @@ class LedgerNotInitialised(LedgerUnavailable):
 
 class LedgerOutOfDate(LedgerUnavailable):
     """The ledger's schema is not the one that this version works with."""
+
+
+class BackupRefused(LedgerUnavailable):
+    """A backup cannot be made or put back as asked; nothing was changed."""
 
 
 class KeysExposed(LedgerUnavailable):
