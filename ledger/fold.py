@@ -10,13 +10,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Table, bindparam, insert, update
+from sqlalchemy import Table, bindparam, update
 from sqlalchemy.orm import Session
 
 from ledger.actors import Actor
 from ledger.columns import encode_json
 from ledger.log.chain import append_entries
 from ledger.log.entry import Draft, Entry
+from ledger.row_writing import insert_rows
 from ledger.tables import Base
 
 Row = dict[str, Any]
@@ -293,7 +294,7 @@ def _write_changes(session: Session, merged: Mapping[tuple[str, str], Change]) -
             updates.setdefault((change.kind, tuple(sorted(change.values))), []).append(values)
     for kind in TABLE_OF:
         if kind in inserts:
-            connection.execute(insert(table_of(kind)), inserts[kind])
+            insert_rows(connection, table_of(kind), inserts[kind])
     for (kind, columns), rows in updates.items():
         table = table_of(kind)
         statement = (

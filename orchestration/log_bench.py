@@ -1,6 +1,7 @@
 """The log measured: appending, verifying, and a dossier; beside each its yardstick, in the same run.
 
-The yardstick reads the stored bytes with nothing but sqlite3 and hashes them, the least that any verification must do.
+The yardstick of appending writes the same bytes with nothing but sqlite3 into a table without any index, in
+transactions of the same size; that of verifying reads the stored bytes and hashes them. Less cannot be done.
 Absolute times belong to the machine; seconds are of one processor, so that other work beside does not count as ours.
 """
 
@@ -65,7 +66,8 @@ def run_log_bench(settings: Settings, console: Console, *, entries: int, repeat:
         home = Path(folder) / "home"
         ledger = initialise(Settings(home=home))
         console.print(f"appending {entries:,} entries ...")
-        appended = _measure("append, 10,000 a transaction", entries, lambda: _append(ledger, entries))
+        appended = _append(ledger, entries)
+        bare = _measure("  beside it: the same bytes into a bare table", appended.entries, _write_alone(home))
         deal_id = _live_a_deal(ledger)
         size = make_checkpoint(ledger).size
         console.print("verifying ...")
@@ -79,7 +81,8 @@ def run_log_bench(settings: Settings, console: Console, *, entries: int, repeat:
         ledger.close()
     best, yardstick = (min(series, key=lambda figure: figure.cpu_seconds) for series in (verified, read))
     figures = [
-        appended,
+        replace(appended, ratio=appended.cpu_seconds / bare.cpu_seconds),
+        bare,
         Figure(best.step, best.entries, best.cpu_seconds, best.seconds, best.cpu_seconds / yardstick.cpu_seconds),
         yardstick,
         min(made, key=lambda figure: figure.cpu_seconds),
@@ -122,10 +125,40 @@ def _draft() -> Draft:
     return Draft(f"deal:{deal_id}", "deal.opened", "deal", deal_id, {"set": columns, "stage_event": event})
 
 
-def _append(ledger: Ledger, entries: int) -> None:
+def _append(ledger: Ledger, entries: int) -> Figure:
+    """Append in transactions of `_AT_ONCE`; what is to be appended is made before the clock runs."""
+    cpu = seconds = 0.0
     for start in range(0, entries, _AT_ONCE):
-        with ledger.write() as session:
-            append_entries(session, SYSTEM, _drafts(min(_AT_ONCE, entries - start)))
+        drafts = _drafts(min(_AT_ONCE, entries - start))
+
+        def append(drafts: list[Draft] = drafts) -> None:
+            with ledger.write() as session:
+                append_entries(session, SYSTEM, drafts)
+
+        part = _measure("", len(drafts), append)
+        cpu, seconds = cpu + part.cpu_seconds, seconds + part.seconds
+    return Figure("bulk append, 10,000 a transaction", entries, cpu, seconds)
+
+
+def _write_alone(home: Path) -> Callable[[], object]:
+    """Return what writes the rows of the log, read beforehand, into a table of another file."""
+    with sqlite3.connect(home / "ledger.sqlite3") as ledger:
+        rows = ledger.execute("SELECT * FROM audit_logs ORDER BY n").fetchall()
+    ledger.close()
+    bare = sqlite3.connect(home / "bare.sqlite3", isolation_level=None)
+    bare.execute("PRAGMA journal_mode = WAL")
+    bare.execute("PRAGMA synchronous = FULL")
+    bare.execute(f"CREATE TABLE entries ({', '.join(f'c{place}' for place in range(len(rows[0])))})")
+    statement = f"INSERT INTO entries VALUES ({', '.join('?' * len(rows[0]))})"  # noqa: S608 (question marks)
+
+    def write() -> None:
+        for start in range(0, len(rows), _AT_ONCE):
+            bare.execute("BEGIN IMMEDIATE")
+            bare.executemany(statement, rows[start : start + _AT_ONCE])
+            bare.execute("COMMIT")
+        bare.close()
+
+    return write
 
 
 def _live_a_deal(ledger: Ledger) -> str:

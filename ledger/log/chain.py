@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ from ledger.identifiers import new_id
 from ledger.log.entry import Draft, Entry, encode_entry, hash_leaf
 from ledger.log.sequencing import place_entries
 from ledger.log.signer_state import refuse_unless_continued
+from ledger.row_writing import insert_rows, table_of
 from ledger.tables.log import AuditChain, AuditLog, AuditText, LogIdentity
 
 FIRST_PREV = bytes(32)
@@ -85,7 +86,7 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
         }
         if request:
             document["req"] = request
-        body = encode_entry(document)
+        body = encode_entry(document, draft.data)
         digest = hash_leaf(body)
         heads[draft.chain] = (seq, digest, at)
         row = {
@@ -114,7 +115,7 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     except IntegrityError as error:
         raise LogForked("Another writer extended the log at the same place; retry.") from error
     if texts:
-        connection.execute(insert(AuditText), texts)
+        insert_rows(connection, table_of(AuditText), texts)
     _move_heads(session, before, heads)
     return entries
 
@@ -182,7 +183,7 @@ def _move_heads(
     ]
     try:
         if new:
-            connection.execute(insert(AuditChain), new)
+            insert_rows(connection, table_of(AuditChain), new)
     except IntegrityError as error:
         raise LogForked("Another writer began the same chain; retry.") from error
     if moved and connection.execute(_advance, moved).rowcount != len(moved):
