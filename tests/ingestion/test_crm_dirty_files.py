@@ -10,6 +10,7 @@ from ingestion.crm_files import FileInvalid, import_files
 from ledger.actors import SYSTEM
 from ledger.store import Ledger
 from ledger.tables import AgentDeal, AuditLog
+from tests.support.campaigns import Campaign, rounds
 from tests.support.crm_export import write_mapping
 from tests.support.dirty_exports import FILE_DIRT, make_dirty_export
 from tests.support.ledger import build_ledger
@@ -31,6 +32,20 @@ def count_entries(ledger: Ledger) -> int:
 def test_a_dirty_file_is_accounted_for_row_by_row(ledger: Ledger, tmp_path: Path, seed: int) -> None:
     """Accepted and rejected make the rows, each reject has a line and a reason, each clean deal is in the ledger."""
     check_dirty_export(ledger, tmp_path, seed)
+
+
+@pytest.mark.soak
+def test_any_dirty_file_is_accounted_for(ledger: Ledger, tmp_path: Path, campaign: Campaign) -> None:
+    """The same with dirt that nobody has chosen."""
+    for number in campaign.each(rounds(5, 500), "files"):
+        seed = campaign.rng.randrange(SEEDS, 2**31)
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        try:
+            check_dirty_export(ledger, directory, seed)
+        except BaseException:
+            campaign.say(f"dirt {seed}: {FILE_DIRT[seed % len(FILE_DIRT)]}")
+            raise
 
 
 def check_dirty_export(ledger: Ledger, directory: Path, seed: int) -> None:

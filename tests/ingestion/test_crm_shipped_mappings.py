@@ -64,6 +64,17 @@ def hubspot_rows() -> list[list[str]]:
     ]  # fmt: skip
 
 
+def test_hubspot_files_with_internal_names_are_read_too(ledger: Ledger, tmp_path: Path) -> None:
+    """An export may carry the properties' internal names and ISO times; the path is in hs_v2_date_entered_…"""
+    header = ["hs_object_id", "dealname", "dealstage", "amount", "hubspot_owner_id", "createdate", "closedate",
+              "hs_v2_date_entered_appointmentscheduled", "hs_v2_date_entered_closedwon"]  # fmt: skip
+    row = ["904", "Dock", "closedwon", "50", "Jon Ahl", "2025-01-06T01:10:00Z", "2025-03-03T08:00:00Z",
+           "2025-01-06T01:10:00Z", "2025-03-03T08:00:00Z"]  # fmt: skip
+    report = load(ledger, tmp_path, "hubspot", write_table(tmp_path / "internal.csv", header, [row]))
+    assert (report.rows, report.accepted) == (1, 1)
+    assert path(ledger, "hubspot:904") == [("lead_captured", "2025-01-06 09:10"), ("closed_won", "2025-03-03 16:00")]
+
+
 def test_hubspot_columns_of_stage_dates_become_the_path(ledger: Ledger, tmp_path: Path) -> None:
     """Each 'Date entered "…"' is a move; an open deal whose close date has passed keeps it as its expectation."""
     report = load(ledger, tmp_path, "hubspot", write_table(tmp_path / "hubspot.csv", HUBSPOT, hubspot_rows()))
