@@ -104,7 +104,10 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
     if with_workspace:
         from api.workspace import Workspace, mount  # NiceGUI takes a second to import
 
-        mount(app, Workspace(settings, service.ledger, service.marts, service.find_actor, service.proofs))
+        mount(
+            app,
+            Workspace(settings, service.ledger, service.marts, service.find_actor, service.proofs, service.imports),
+        )
     app.add_middleware(
         Guard,
         meters=meters,

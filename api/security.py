@@ -39,7 +39,7 @@ CONTENT_SECURITY_POLICY = (
 
 
 UPLOADS = frozenset({"/api/v1/imports", "/api/v1/mappings/proposal"})
-_PAGE_UPLOAD = re.compile(r"/_nicegui/client/[^/]+/upload/\d+")
+_PAGE_UPLOAD = re.compile(r"/agents/_nicegui/client/[^/]+/upload/\d+")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 

@@ -58,7 +58,7 @@ class Upload:
 
 def without_places(text: str, folder: Path) -> str:
     """Return a message with files called by their names: where the server keeps them is nobody's business."""
-    return re.sub(re.escape(str(folder)) + r"/\d+/", "", text)
+    return re.sub(re.escape(str(folder)) + r"/\w+/", "", text)
 
 
 def plain_name(name: str, index: int) -> str:

@@ -21,6 +21,7 @@ class Action(StrEnum):
     ASSIGN_DEAL = auto()
     EXPORT_EVIDENCE = auto()
     IMPORT = auto()
+    ROLL_BACK = auto()
     MANAGE_ACCESS = auto()
 
 
@@ -49,6 +50,7 @@ RIGHTS: dict[Action, dict[Role, Scope]] = {
         Action.ASSIGN_DEAL: (_N, _N, _A, _N),
         Action.EXPORT_EVIDENCE: (_N, Scope.OWN, _A, _A),
         Action.IMPORT: (_N, _N, _A, _N),
+        Action.ROLL_BACK: (_N, _N, _A, _N),
         Action.MANAGE_ACCESS: (_N, _N, _N, _A),
     }.items()
 }

@@ -62,12 +62,17 @@ class CommissionActions:
 
         async def submit(form: Form) -> None:
             amount, reason = read_amount(form, "amount", "The disputed amount"), str(form.get("reason", ""))
+            evidence = [link] if (link := str(form.get("evidence") or "").strip()) else []
+            is_hold = form.get("hold") != "no"
             await write(
                 self._visit,
-                lambda session, actor: commissions.open_dispute(session, actor, row.id, amount=amount, reason=reason),
+                lambda session, actor: commissions.open_dispute(
+                    session, actor, row.id, amount=amount, reason=reason, is_hold=is_hold, evidence=evidence
+                ),
             )
             await self._refresh()
-            self._messages.say(f"Disputed: {commission.agent_name}'s commission is on hold until it is resolved.")
+            hold = "on hold" if is_hold else "not on hold"
+            self._messages.say(f"Disputed: {commission.agent_name}'s commission waits for a manager, {hold}.")
 
         net = commission.net
         fields = [
@@ -79,6 +84,13 @@ class CommissionActions:
                 attributes={"inputmode": "decimal"},
             ),
             Field("reason", "Reason", "textarea", is_required=True),
+            Field(
+                "evidence",
+                "Document",
+                hint="Where the paper that shows it lies, for example https://files.example.com/letter.pdf",
+                attributes={"maxlength": "2000"},
+            ),
+            Field("hold", "Meanwhile", "select", "yes", {"yes": "Pay nothing of it", "no": "Pay what is not disputed"}),
         ]
         explanation = "The commission stays disputed until a manager resolves it."
         ask(self._layer, "Dispute the commission", fields, "Open the dispute", submit, explanation=explanation)
@@ -124,7 +136,8 @@ class CommissionActions:
             Field("note", "Note", "textarea"),
         ]
         claim = wording.exact_amount(dispute.amount, dispute.currency)
-        explanation = f"Disputed: {claim}. {dispute.reason or '(erased)'}"
+        papers = "".join(f" Document: {each}" for each in dispute.evidence or [])
+        explanation = f"Disputed: {claim}. {dispute.reason or '(erased)'}{papers}"
         ask(self._layer, "Resolve the dispute", fields, "Resolve", submit, explanation=explanation)
 
 

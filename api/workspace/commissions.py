@@ -9,6 +9,7 @@ from nicegui.events import GenericEventArguments
 from sqlalchemy.orm import Session
 
 from api.workspace import wording
+from api.workspace.bulk_confirm import BulkConfirm, Choice
 from api.workspace.commission_dialogs import CommissionActions, draw_commission_buttons
 from api.workspace.context import (
     COMMISSIONS_PATH,
@@ -120,13 +121,12 @@ class _Page:
                 text("h1", "Commissions")
                 self._subtitle = text("p", "", "muted")
             if may_see_others(visitor.actor):
-                with box("div", "controls"):
-                    self._agents = box("select", "input choice", aria_label="Agent", data_initial=agent_id)
-                    self._agents.on("change", self._choose_agent, js_handler="(event) => emit(event.target.value)")
+                self._agents = box("div", "controls")
         self._place = box("div", "queues")
         layer = box("div", "layer")
         messages = Messages()
         self._actions = CommissionActions(visit, layer, messages, self.refresh)
+        self._bulk = BulkConfirm(visit, layer, messages, self.refresh)
 
     async def build(self) -> None:
         """Read the ledger and draw the queue; then look each second whether the log has grown."""
@@ -188,18 +188,31 @@ class _Page:
     def _draw_agents(self, agents: dict[str, str]) -> None:
         if self._agents is None or self._agents.default_slot.children:
             return
-        with self._agents:
+        # Made whole when the names are known: a page that has gone out already does not like listeners added later.
+        with self._agents, box("select", "input choice", aria_label="Agent", data_initial=self._agent_id) as choice:
+            choice.on("change", self._choose_agent, js_handler="(event) => emit(event.target.value)")
+            choice.on("vnodeMounted", js_handler="(event) => dealbook.fillFields(event.el.parentElement)")
             text("option", "Everyone", value="")
             for agent_id, name in agents.items():
                 text("option", name, value=agent_id)
-        self._agents.on("vnodeMounted", js_handler="(event) => dealbook.fillFields(event.el.parentElement)")
 
     def _draw_queue(self, queue: Queue, title: str, explanation: str) -> None:
         with panel(title, explanation, "queue") as head:
             head.props["data-queue"] = queue.status.value
+            is_bulk = queue.status is CommissionStatus.PENDING
+            if is_bulk:
+                self._bulk.begin(
+                    [
+                        Choice(row.commission, row.title or "A colleague's deal")
+                        for row in queue.rows
+                        if row.commission.may_settle
+                    ]
+                )
             with head:
                 number = f"{len(queue.rows):,}{' or more' if queue.has_more else ''}"
                 text("span", number, "stage-count num", aria_label=f"{number} commissions")
+                if is_bulk:
+                    self._bulk.draw_button()
             with box("div", "table-scroll"), box("table", "table"):
                 with box("thead"), box("tr"):
                     for words in ("Deal", "Agent", "Type"):
@@ -218,6 +231,8 @@ class _Page:
         commission = row.commission.row
         with box("tr", data_commission=commission.id):
             with box("th", "text queue-deal", scope="row"):
+                if commission.status is CommissionStatus.PENDING:
+                    self._bulk.draw_box(commission.id, row.title or "a colleague's deal")
                 if row.title is None:
                     text("span", "A colleague's deal", "muted")
                 else:

@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import Request
 
+from api.import_runs import ImportRuns
 from api.log_proofs import LogProofs
 from api.published import Publication, PublishedMarts
+from ledger.access import Action
 from ledger.actors import Actor
 from ledger.settings import Settings
 from ledger.store import Ledger
@@ -28,7 +30,16 @@ PERFORMANCE_PATH = f"{PREFIX}/performance"
 HOME_PATH = f"{PREFIX}/performance/home"
 PIPELINE_PATH = f"{PREFIX}/performance/pipeline"
 COMMISSIONS_PATH = f"{PREFIX}/performance/commissions"
-NAVIGATION = (("Pipeline", PIPELINE_PATH), ("Performance", PERFORMANCE_PATH), ("Commissions", COMMISSIONS_PATH))
+IMPORTS_PATH = f"{PREFIX}/performance/imports"
+LOG_PATH = f"{PREFIX}/performance/log"
+NAVIGATION: tuple[tuple[str, str, Action | None], ...] = (
+    ("Pipeline", PIPELINE_PATH, None),
+    ("Performance", PERFORMANCE_PATH, None),
+    ("Commissions", COMMISSIONS_PATH, None),
+    ("Imports", IMPORTS_PATH, Action.IMPORT),
+    ("Log", LOG_PATH, Action.READ_DEAL),
+)
+"""Pages by their words, and the right that a page asks for: it is not offered to those who lack it."""
 
 
 class SignedOut(Exception):  # noqa: N818 - a fact, named as the ledger names its own
@@ -44,6 +55,7 @@ class Workspace:
     marts: PublishedMarts
     find_actor: Callable[[Request], Actor | None]
     proofs: LogProofs
+    imports: ImportRuns
 
     @property
     def stale_after(self) -> timedelta:

@@ -86,6 +86,8 @@ class DealView:
     may_reopen: bool
     may_assign: bool
     may_export: bool
+    may_record: bool
+    may_record_for_others: bool
     undo_stage: PipelineStage | None
 
     @property
@@ -124,6 +126,8 @@ def read_deal(
         may_reopen=may_reopen,
         may_assign=is_permitted(actor, Action.ASSIGN_DEAL, deal),
         may_export=is_permitted(actor, Action.EXPORT_EVIDENCE, deal),
+        may_record=is_permitted(actor, Action.RECORD_COMMISSION, line_of(deal, deal.agent_id)),
+        may_record_for_others=is_permitted(actor, Action.RECORD_COMMISSION, line_of(deal, "")),
         undo_stage=undo_stage,
     )
 

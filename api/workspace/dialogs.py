@@ -51,9 +51,13 @@ def ask(
     on_submit: Callable[[Form], Awaitable[None]],
     *,
     explanation: str = "",
+    draw: Callable[[], None] | None = None,
     on_cancel: Callable[[], object] | None = None,
 ) -> None:
-    """Open a dialog in `layer`. It closes when `on_submit` is done, and shows the error when that raises one."""
+    """Open a dialog in `layer`. It closes when `on_submit` is done, and shows the error when that raises one.
+
+    `draw` puts something to look at between explanation and questions.
+    """
     is_busy = False
     is_done = False
 
@@ -90,6 +94,8 @@ def ask(
             text("h2", title)
             if explanation:
                 text("p", explanation, "muted")
+            if draw:
+                draw()
             with box("div", "dialog-fields"):
                 for question in fields:
                     draw_field(question)

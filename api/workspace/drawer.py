@@ -1,10 +1,12 @@
 """The deal drawer: one deal at the side of the board, with everything that ever happened to it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from nicegui import ui
 
 from api.workspace import wording
+from api.workspace.attachment_dialogs import AttachmentActions
 from api.workspace.board import read_stage_rules
 from api.workspace.commission_dialogs import CommissionActions, draw_commission_buttons
 from api.workspace.context import SIGN_IN_PATH, SignedOut, Visit, read_clock
@@ -27,6 +29,7 @@ class Drawer:
         place: ui.element,
         actions: DealActions,
         money: CommissionActions,
+        attachments: AttachmentActions,
         messages: Messages,
         on_change: Callable[[str], None],
     ) -> None:
@@ -34,6 +37,7 @@ class Drawer:
         self._place = place
         self._actions = actions
         self._money = money
+        self._attachments = attachments
         self._messages = messages
         self._on_change = on_change
         self._evidence = Evidence(visit, messages)
@@ -97,7 +101,11 @@ class Drawer:
         with self._body:
             self._draw_head(view)
             _draw_facts(view)
-            _draw_section("Commissions", len(view.commissions))
+            _draw_section(
+                "Commissions",
+                len(view.commissions),
+                ("Record", lambda: self._attachments.ask_for_commission(view)) if view.may_record else None,
+            )
             for commission in view.commissions:
                 _draw_commission(commission, self._money)
             if not view.commissions:
@@ -106,10 +114,12 @@ class Drawer:
             with box("ol", "timeline"):
                 for item in reversed(view.timeline):
                     self._draw_item(item, view, signed_size)
-            _draw_section("Contacts", len(view.contacts))
-            _draw_contacts(view)
-            _draw_section("Documents", len(view.documents))
-            _draw_documents(view)
+            add_contact = ("Add", lambda: self._attachments.ask_for_contact(view)) if view.may_write else None
+            _draw_section("Contacts", len(view.contacts), add_contact)
+            _draw_contacts(view, self._attachments)
+            add_document = ("Add", lambda: self._attachments.ask_for_document(view)) if view.may_write else None
+            _draw_section("Documents", len(view.documents), add_document)
+            _draw_documents(view, self._attachments)
             if view.may_export:
                 _draw_section("Evidence", len(view.timeline))
                 self._evidence.draw_download(view.deal.id)
@@ -179,10 +189,15 @@ def _colour(view: DealView) -> str:
     return f"stage-{stage.order}" if stage.is_open else "won" if stage is PipelineStage.CLOSED_WON else "lost"
 
 
-def _draw_section(title: str, number: int) -> None:
+def _draw_section(title: str, number: int, offer: tuple[str, Callable[[], None]] | None = None) -> None:
+    """Draw a section's head, with what may be added to it at its end."""
     with box("div", "drawer-section"):
         text("h3", title)
         text("span", f"{number:,}", "muted num")
+        if offer is not None:
+            words, do = offer
+            label = f"{words} {'a commission' if title == 'Commissions' else 'a ' + title[:-1].lower()}"
+            text("button", words, "button", type="button", aria_label=label).on("click", do)
 
 
 def _draw_facts(view: DealView) -> None:
@@ -237,6 +252,8 @@ def _draw_commission(commission: CommissionView, money: CommissionActions) -> No
                     dispute = commission.open_dispute
                     text("span", wording.exact_amount(dispute.amount, dispute.currency), "num")
                     text("span", dispute.reason or "(erased)", "muted")
+                    for paper in dispute.evidence or []:
+                        text("span", str(paper), "muted")
         draw_commission_buttons(commission, money)
 
 
@@ -245,27 +262,38 @@ def money_words(amount: object, currency: str) -> str:
     return "when confirmed" if amount is None else f"{currency} {amount:,.2f}"
 
 
-def _draw_contacts(view: DealView) -> None:
+def _draw_contacts(view: DealView, attachments: AttachmentActions) -> None:
     if not view.contacts:
         text("p", "No contacts yet.", "muted")
     for contact in view.contacts:
-        with box("div", "attachment"):
+        with box("div", "attachment", data_contact=contact.id):
             name = contact.name or contact.company or "(erased)"
-            text("strong", name)
+            with box("div", "attachment-top"):
+                text("strong", name)
+                if view.may_write and contact.erased_at is None:
+                    _draw_erase(name, partial(attachments.ask_to_erase_contact, contact))
             others = [contact.company if contact.name else None, contact.email, contact.phone, contact.notes]
             for words in filter(None, others):
                 text("span", words, "muted")
 
 
-def _draw_documents(view: DealView) -> None:
+def _draw_documents(view: DealView, attachments: AttachmentActions) -> None:
     if not view.documents:
         text("p", "No documents yet.", "muted")
     for document in view.documents:
-        with box("div", "attachment"):
-            text("strong", document.title or document.uri or "(erased)")
+        with box("div", "attachment", data_document=document.id):
+            name = document.title or document.uri or "(erased)"
+            with box("div", "attachment-top"):
+                text("strong", name)
+                if view.may_write and document.erased_at is None:
+                    _draw_erase(name, partial(attachments.ask_to_erase_document, document))
             text("span", wording.say(document.document_type), "muted")
             if document.uri and document.title:
                 # Shown as text: an address that somebody typed is not one to be followed with a click.
                 text("span", document.uri, "muted")
             if document.sha256:
                 text("code", document.sha256, "hash")
+
+
+def _draw_erase(name: str, do: Callable[[], None]) -> None:
+    text("button", "Erase", "link-button", type="button", aria_label=f"Erase {name}").on("click", do)

@@ -21,6 +21,7 @@ from api.workspace.context import (
     read_clock,
 )
 from api.workspace.elements import box, draw_brand, empty, icon, notice, skeletons, text
+from ledger.access import is_permitted
 
 # A read that takes longer shows skeletons meanwhile; one that is quicker never flashes them.
 PATIENCE_SECONDS = 0.8
@@ -42,8 +43,11 @@ def frame(visit: Visit, visitor: Visitor, title: str, path: str, *, is_wide: boo
     # NiceGUI puts a page's content into <main>; the head belongs beside it, and first.
     with ui.context.client.layout, box("header", "topbar") as head:
         draw_brand()
-        with box("nav", "topnav", aria_label="Pages"):
-            for words, target in NAVIGATION:
+        with box("nav", "topnav", aria_label="Pages") as pages:
+            pages.on("vnodeMounted", js_handler="(event) => dealbook.showCurrent(event.el)")
+            for words, target, right in NAVIGATION:
+                if right is not None and not is_permitted(visitor.actor, right):
+                    continue
                 link = text("a", words, href=target)
                 if target == path:
                     link.props["aria-current"] = "page"

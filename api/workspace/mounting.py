@@ -11,7 +11,15 @@ from nicegui import ui
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Mount
 
-from api.workspace import commissions, home, outside, performance, pipeline  # noqa: F401 - importing them registers their pages
+from api.workspace import (  # noqa: F401 - importing them registers their pages
+    commissions,
+    home,
+    imports,
+    log_page,
+    outside,
+    performance,
+    pipeline,
+)
 from api.workspace.context import HOME_PATH, PREFIX, SCOPE_KEY, Workspace
 
 ASSETS_DIR = Path(__file__).parent / "assets"

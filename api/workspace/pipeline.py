@@ -17,6 +17,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from api.workspace import board, wording
+from api.workspace.attachment_dialogs import AttachmentActions
 from api.workspace.columns import StageColumn
 from api.workspace.commission_dialogs import CommissionActions
 from api.workspace.context import PAGE_SECONDS, PIPELINE_PATH, SIGN_IN_PATH, SignedOut, Visit, Visitor, open_visit
@@ -114,7 +115,8 @@ class _Page:
         self._messages = Messages()
         self._actions = DealActions(visit, visitor, layer, self._messages, self.refresh)
         money = CommissionActions(visit, layer, self._messages, self.refresh)
-        self._drawer = Drawer(visit, drawer, self._actions, money, self._messages, self._note_deal)
+        attachments = AttachmentActions(visit, layer, self._messages, self.refresh)
+        self._drawer = Drawer(visit, drawer, self._actions, money, attachments, self._messages, self._note_deal)
         if self._actions.may_write_own:
             _draw_move_menu()
             self._new.set_visibility(True)

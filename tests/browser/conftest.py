@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from ledger.access import create_login_link
 from ledger.settings import Settings
@@ -18,6 +18,9 @@ anna@example.com,2025-06,portal,40000,SGD,made up
 anna@example.com,2026-01,portal,25000,SGD,made up
 devi@example.com,2026-01,referral,9000,SGD,made up
 """
+# Generous, for machines that are busy with other things: what is waited for is told apart from what never comes.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 REFERENCE = Path(__file__).resolve().parents[2] / "data" / "reference"
 
 
@@ -81,7 +84,7 @@ class Visitors:
             locale="en-GB",
             timezone_id="Asia/Singapore",
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         self.contexts.append(context)
         page = context.new_page()
         watcher = Watcher(address)

@@ -18,12 +18,16 @@ PATHS = {"pipeline": "/agents/performance/pipeline", "performance": "/agents/per
 PATHS["home"] = "/agents/performance/home"
 PATHS["agent"] = "/agents/performance?period=365d&agent_id={anna}"
 PATHS["commissions"] = "/agents/performance/commissions"
+PATHS["imports"] = "/agents/performance/imports"
+PATHS["log"] = "/agents/performance/log"
 CONTENT = {
     "home": "#team tbody tr",
     "pipeline": ".deal",
     "performance": "#chart-sources svg",
     "agent": "#chart-sources svg",
     "commissions": ".queue tbody tr",
+    "imports": ".drop-zone",
+    "log": "[data-entry]",
     "deal": ".timeline-item",
 }
 
@@ -76,7 +80,7 @@ def test_the_keyboard_reaches_everything(manager_page: Page, office: Office) -> 
     page = manager_page
     open_page(page, office, "performance")
     order = []
-    for _ in range(15):
+    for _ in range(17):
         page.keyboard.press("Tab")
         order.append(page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent.trim()"))
         ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -88,6 +92,8 @@ def test_the_keyboard_reaches_everything(manager_page: Page, office: Office) -> 
         "Pipeline",
         "Performance",
         "Commissions",
+        "Imports",
+        "Log",
         "Appearance",
         "Account of Mei Tan",
         "Agent",

@@ -37,6 +37,7 @@ DOCUMENTED = {  # viewer, agent, manager, admin
     Action.ASSIGN_DEAL: (N, N, A, N),
     Action.EXPORT_EVIDENCE: (N, OWN, A, A),
     Action.IMPORT: (N, N, A, N),
+    Action.ROLL_BACK: (N, N, A, N),
     Action.MANAGE_ACCESS: (N, N, N, A),
 }
 

@@ -142,6 +142,20 @@
       dialog.showModal();
       dialog.querySelector("input, select, textarea")?.focus();
     },
+    showCurrent(pages) {
+      // On a narrow screen the pages' names scroll: the present one is in sight.
+      const link = pages.querySelector('[aria-current="page"]');
+      if (link) pages.scrollLeft = link.offsetLeft + link.offsetWidth - pages.clientWidth;
+    },
+    sendFiles(event, send) {
+      if (event.target.files.length) send([...event.target.files]);
+      event.target.value = "";
+    },
+    dropFiles(event, send) {
+      event.preventDefault();
+      event.currentTarget.classList.toggle("is-target", event.type === "dragover");
+      if (event.type === "drop" && event.dataTransfer.files.length) send([...event.dataTransfer.files]);
+    },
     readForm(event) {
       event.preventDefault();
       return Object.fromEntries(new FormData(event.target));
