@@ -27,6 +27,7 @@ ON_BOTH = frozenset(
         "tests/ledger/test_heads.py",
         "tests/ledger/test_moving.py",
         "tests/ledger/test_store.py",
+        "tests/api/test_audit.py",
         "tests/api/test_checkpoints.py",
         "tests/api/test_deals.py",
         "tests/api/test_idempotency.py",
