@@ -298,6 +298,7 @@ class BenchPart(StrEnum):
     """What `dealbook bench` measures."""
 
     REFRESH = "refresh"
+    MODELS = "models"
     MOVES = "moves"
 
 
@@ -308,10 +309,13 @@ def bench(
     only: Annotated[
         list[BenchPart] | None, typer.Option(help="Measure this part alone; may be repeated. All unless given.")
     ] = None,
+    deals: Annotated[
+        int, typer.Option(help="Deals of which the models are measured, and a tenth of them.", min=10)
+    ] = 20_000,
     moves: Annotated[int, typer.Option(help="Stage moves of each connection in a round.", min=1)] = 250,
 ) -> None:
-    """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, and stage moves over HTTP
-    beside a bare one-row commit, each in one run; tables and a plot go to home/bench."""
+    """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, the models beside one SQL
+    script, and stage moves over HTTP beside a bare one-row commit, each in one run; tables and plots go to home/bench."""
     parts = only or list(BenchPart)
     settings = read_settings()
     if BenchPart.REFRESH in parts:
@@ -325,6 +329,10 @@ def bench(
             repeat=repeat,
             also=lambda home: run_http_bench(home, settings.home / "bench", out),
         )
+    if BenchPart.MODELS in parts:
+        from orchestration.bench_models import run_bench_models
+
+        run_bench_models(settings, out, deals=deals)
     if BenchPart.MOVES in parts:
         from orchestration.bench_moves import run_bench_moves
 

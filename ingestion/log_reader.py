@@ -129,9 +129,9 @@ def _decode(shape: Any, type_: str, found: _Bodies) -> Sequence[Any]:
         entries = []
     if len(entries) != len(found.bodies):
         entries = [_decode_one(shape, n, body) for n, body in zip(found.n, found.bodies, strict=True)]
-    for n, entry in zip(found.n, entries, strict=True):
-        if entry.type != type_:
-            raise LogBroken(n, f"stored as {type_!r}, but its body says {entry.type!r}")
+    if {entry.type for entry in entries} - {type_}:
+        n, entry = next(pair for pair in zip(found.n, entries, strict=True) if pair[1].type != type_)
+        raise LogBroken(n, f"stored as {type_!r}, but its body says {entry.type!r}")
     return entries
 
 

@@ -7,13 +7,13 @@ of any size in bare SQL, for measuring.
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
 
 from ingestion.contracts import LOG_TABLES, REFERENCE_TABLES, create_table
+from ledger.settings import PROJECT_DIR
 
 ZONE = ZoneInfo("Asia/Singapore")
 
@@ -175,7 +175,7 @@ def synthesize(connection: duckdb.DuckDBPyConnection, *, deals: int, agents: int
     """Fill empty raw tables with a made-up agency, the same for the same arguments; return its last day (ISO)."""
     for name, value in {"deals": deals, "agents": agents, "days": days}.items():
         connection.execute(f"SET VARIABLE {name} = {value}")
-    connection.execute((Path(__file__).parent / "synthetic_agency.sql").read_text())
+    connection.execute((PROJECT_DIR / "orchestration" / "synthetic_agency.sql").read_text())
     row = connection.execute("SELECT (DATE '2022-01-02' + getvariable('days')::INT)::VARCHAR").fetchone()
     assert row is not None
     return str(row[0])
