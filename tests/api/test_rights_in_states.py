@@ -173,6 +173,7 @@ def _hand_over(session: Session, people: People, deal_id: str) -> None:
     deals.assign_deal(session, SYSTEM, deal_id, agent_id=people.ben.id)
 
 
+@pytest.mark.only_on("sqlite")
 @pytest.mark.parametrize(
     ("withdraw", "expected"), [(_take_token, 401), (_let_go, 401), (_make_viewer, 403), (_hand_over, 404)]
 )

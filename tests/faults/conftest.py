@@ -1,8 +1,8 @@
 """A nursery of servers, and homes with people to be served from."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import pytest
 
 from ledger.log.audit import audit_log
 from ledger.settings import Settings
-from ledger.store import Ledger, initialise
-from ledger.vocabulary import Role
-from tests.api.conftest import People, make_person
+from ledger.store import Ledger
+from tests.api.conftest import People, make_people
 from tests.support.served_api import Caller, Nursery, ServedApi
+from tests.support.stores import Kept, SqliteStore, Store
 
 
 @pytest.fixture(scope="session")
@@ -24,20 +24,27 @@ def nursery() -> Iterator[Nursery]:
     made.close()
 
 
+Models = Callable[[Store], tuple[Kept, People]]
+
+
 @pytest.fixture(scope="session")
-def model_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, People]:
-    """A home with an initialised ledger and people, made once and copied for each office."""
-    home = tmp_path_factory.mktemp("model") / "home"
-    ledger = initialise(Settings(home=home))
-    people = People(
-        viewer=make_person(ledger, "Vera Tan", Role.VIEWER),
-        anna=make_person(ledger, "Anna Lim", Role.AGENT),
-        ben=make_person(ledger, "Ben Ong", Role.AGENT),
-        manager=make_person(ledger, "Mira Goh", Role.MANAGER),
-        admin=make_person(ledger, "Ada Koh", Role.ADMIN),
-    )
-    ledger.close()
-    return home, people
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """An initialised ledger with people, made once a store and copied for each office."""
+
+    @cache
+    def make(store: Store) -> tuple[Kept, People]:
+        settings = store.new(tmp_path_factory.mktemp(f"model-{store.name}") / "home")
+        people = make_people(settings)
+        return store.keep(settings), people
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_home(models: Models) -> tuple[Path, People]:
+    """The home on SQLite, for campaigns that are about that store."""
+    kept, people = models(SqliteStore())
+    return kept.home, people
 
 
 LIMITS = ("rate_limit_per_address", "rate_limit_per_token", "rate_limit_bad_tokens")
@@ -71,13 +78,13 @@ class Office:
 
 
 @pytest.fixture
-def office(nursery: Nursery, model_home: tuple[Path, People], tmp_path: Path) -> Iterator[Office]:
+def office(nursery: Nursery, store: Store, models: Models, tmp_path: Path) -> Iterator[Office]:
     """An office of its own for each test, served without limits of rate."""
-    home, people = model_home
-    shutil.copytree(home, tmp_path / "home")
+    kept, people = models(store)
     unlimited: dict[str, Any] = dict.fromkeys(LIMITS, 0)
-    settings = Settings(home=tmp_path / "home", **unlimited)
+    settings = store.copy(kept, tmp_path / "home").model_copy(update=unlimited)
     ledger = Ledger.open(settings.ledger_address, settings)
-    with nursery.serving(tmp_path / "server.log", home=settings.home, **unlimited) as served:
+    address = {"home": settings.home, "ledger_url": settings.ledger_url}
+    with nursery.serving(tmp_path / "server.log", **address, **unlimited) as served:
         yield Office(served, people, settings, ledger)
     ledger.close()

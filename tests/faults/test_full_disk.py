@@ -12,6 +12,7 @@ from tests.support.served_api import Caller
 FULL = {(507, "/problems/disk-full"), (503, "/problems/ledger-not-answering")}
 
 
+@pytest.mark.only_on("sqlite")
 @pytest.mark.soak
 def test_a_full_disk_is_said_readers_go_on_and_writing_resumes(office: Office, campaign: Campaign) -> None:
     """10 times the server may not make any file longer (100 in the long form), as on a full disk.

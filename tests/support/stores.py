@@ -33,6 +33,8 @@ ON_BOTH = frozenset(
         "tests/api/test_idempotency.py",
         "tests/api/test_imports.py",
         "tests/api/test_people.py",
+        "tests/faults/test_many_writers.py",
+        "tests/faults/test_repeated_requests.py",
     }
 )
 """What differs between databases: concurrency, the log, exact types, imports, idempotency keys."""
