@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from ledger import commissions, deals, store
+from ledger import commissions, databases, deals
 from ledger.access import SYSTEM
 from ledger.commissions import NewCommission
 from ledger.deals import NewDeal
@@ -28,6 +28,16 @@ from tests.support.lossy_disk import LossyDisk, unpack
 
 PATH = "/disk/ledger.sqlite3"
 STAGES = [stage for stage in PipelineStage if stage.is_open]
+
+
+class LedgerOnDisk(Ledger):
+    """The ledger over an engine of the test's own; its sessions and transactions are the real ones."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(dealbook_write=True)
+        self.settings = settings
+        self.concurrent_writers = databases.count_writers(engine)
 
 
 def open_on(disk: LossyDisk, settings: Settings, checkpoint_pages: int) -> Ledger:
@@ -48,9 +58,9 @@ def open_on(disk: LossyDisk, settings: Settings, checkpoint_pages: int) -> Ledge
         connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
 
     event.listen(engine, "connect", hold)
-    event.listen(engine, "connect", store._set_pragmas)
-    event.listen(engine, "begin", store._begin)
-    return Ledger(engine, settings)
+    event.listen(engine, "connect", databases._set_pragmas)
+    event.listen(engine, "begin", databases._begin)
+    return LedgerOnDisk(engine, settings)
 
 
 def work_until_the_lights_go_out(ledger: Ledger, people: People, campaign: Campaign) -> list[tuple[str, int, bytes]]:

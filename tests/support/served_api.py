@@ -27,6 +27,10 @@ DIE_HEADER = "X-Test-Die-Before-Reply"
 """A request that carries it kills its server after the commit, before the first byte of the answer."""
 
 
+KEPT_ALIVE_SECONDS = 2.0
+"""A client opens a new connection after so long without a request; the server's own limit is five."""
+
+
 class ConnectionLost(Exception):  # noqa: N818 - a fact
     """The request got no answer: whether it took effect is not known."""
 
@@ -49,12 +53,15 @@ class Caller:
     def __init__(self, port: int, token: str | None) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._token = token
+        self._used_at = 0.0
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send one request, once; raise `ConnectionLost` when no whole answer comes."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self._token is not None:
             sent.setdefault("Authorization", f"Bearer {self._token}")
+        if time.monotonic() - self._used_at > KEPT_ALIVE_SECONDS:
+            self._connection.close()  # the server closes what is idle, perhaps just now
         content = None
         if body is not None:
             content = json.dumps(body).encode()
@@ -66,6 +73,7 @@ class Caller:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise ConnectionLost(f"{method} {path}: {error!r}") from error
+        self._used_at = time.monotonic()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, found)
 
     def close(self) -> None:
