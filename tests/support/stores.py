@@ -25,6 +25,7 @@ ON_BOTH = frozenset(
         "tests/ledger/test_commissions.py",
         "tests/ledger/test_fold.py",
         "tests/ledger/test_heads.py",
+        "tests/ledger/test_late_commits.py",
         "tests/ledger/test_moving.py",
         "tests/ledger/test_store.py",
         "tests/api/test_audit.py",
