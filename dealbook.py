@@ -315,7 +315,8 @@ def bench(
     moves: Annotated[int, typer.Option(help="Stage moves of each connection in a round.", min=1)] = 250,
 ) -> None:
     """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, the models beside one SQL
-    script, and stage moves over HTTP beside a bare one-row commit, each in one run; tables and plots go to home/bench."""
+    script, and stage moves over HTTP beside a bare one-row commit, each in one run. Tables and plots: home/bench.
+    """
     parts = only or list(BenchPart)
     settings = read_settings()
     if BenchPart.REFRESH in parts:
