@@ -111,7 +111,9 @@ def _draw_preview(preview: FilePreview) -> None:
     if not preview.rows:
         text("p", "It has no rows.", "muted")
         return
-    with box("div", "table-scroll"), box("table", "table preview-table"):
+    # It has nothing in it that takes the focus, and must be scrolled by keyboard all the same.
+    scroll = box("div", "table-scroll", tabindex="0", role="group", aria_label=f"Rows of {preview.name}")
+    with scroll, box("table", "table preview-table"):
         with box("thead"), box("tr"):
             text("th", "Line", scope="col")
             for name in preview.fields:

@@ -90,7 +90,8 @@ def _draw_report(row: Import) -> None:
             text("p", row.problem or "Import the files again: only what is missing is added.")
             return
         text("p", _verdict(row, report.get("entries", 0)))
-        with box("div", "table-scroll"), box("table", "table"):
+        scroll = box("div", "table-scroll", tabindex="0", role="group", aria_label="What became of the rows")
+        with scroll, box("table", "table"):
             with box("thead"), box("tr"):
                 text("th", "File", "text", scope="col")
                 for words in ("Rows", "New", "Changed", "Known", "Rejected"):

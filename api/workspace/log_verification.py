@@ -73,7 +73,8 @@ def _draw_report(report: AuditReport, *, is_since_last: bool) -> None:
         also = "" if is_since_last else "; the tables are what the log adds up to" if not report.findings else ""
         text("span", f"{looked}{since} in {wording.count(report.chains, 'chain')} looked at{also}.")
     if report.findings:
-        with box("div", "table-scroll"), box("table", "table findings"):
+        scroll = box("div", "table-scroll", tabindex="0", role="group", aria_label="Findings")
+        with scroll, box("table", "table findings"):
             with box("thead"), box("tr"):
                 text("th", "Entry", scope="col")
                 for words in ("Chain", "What is not as it was written"):
