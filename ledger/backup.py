@@ -30,6 +30,7 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 
 MANIFEST = "backup.json"
+_BY_CLOCK = "ledger-"
 _FILE = {"sqlite": "ledger.sqlite3", "postgresql": "ledger.pgdump"}
 
 
@@ -84,6 +85,20 @@ def backup_ledger(settings: Settings, target: Path, *, with_keys: bool = False) 
         write_private(staging / MANIFEST, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
         staging.rename(target)
     return report
+
+
+def backup_by_the_clock(settings: Settings) -> tuple[BackupReport, list[str]]:
+    """Back up into a folder of `settings.backups_dir` named by the moment (UTC), then remove the oldest of these.
+
+    Returns what was made and the names of what was removed: only whole backups that this function named are counted,
+    `settings.keep_backups` of them are kept. Raises `BackupRefused`, and then nothing is removed.
+    """
+    report = backup_ledger(settings, settings.backups_dir / f"{_BY_CLOCK}{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    whole = sorted(folder.parent for folder in settings.backups_dir.glob(f"{_BY_CLOCK}*/{MANIFEST}"))
+    outlived = whole[: -settings.keep_backups]
+    for folder in outlived:
+        shutil.rmtree(folder)
+    return report, [folder.name for folder in outlived]
 
 
 def read_backup(source: Path) -> BackupReport:

@@ -41,6 +41,10 @@ class Settings(BaseSettings):
         default=3000, ge=0, le=65535, description="Port of the Dagster UI; another is taken when it is in use."
     )
     keep_published: int = Field(default=10, ge=1, description="How many published files are kept for rollback.")
+    keep_backups: int = Field(default=7, ge=1, description="How many backups of the nightly job are kept.")
+    backups_home: Path | None = Field(
+        default=None, description="Folder of the nightly job's backups, best on another disk; None means home/backups."
+    )
     ingest_batch_size: int = Field(
         default=50_000, ge=1, description="Log entries landed in the warehouse per transaction."
     )
@@ -106,6 +110,11 @@ class Settings(BaseSettings):
     def keys_dir(self) -> Path:
         """Folder of the secrets, mode 0700."""
         return self.home / "keys"
+
+    @property
+    def backups_dir(self) -> Path:
+        """Folder of the backups that the nightly job makes."""
+        return self.backups_home or self.home / "backups"
 
     @property
     def rejects_dir(self) -> Path:

@@ -19,7 +19,7 @@ from orchestration.jobs import build_jobs
 from orchestration.resources import build_refresh_run_resource
 from orchestration.schedules import build_schedules
 from orchestration.sensors import build_sensors
-from orchestration.side_jobs import build_side_jobs
+from orchestration.side_jobs import BACKUP_AND_VERIFY, build_side_jobs
 
 
 def build_definitions(
@@ -54,7 +54,7 @@ def build_definitions(
         ],
         asset_checks=[build_log_checks(), build_publish_check()],
         jobs=[*jobs.values(), *side_jobs.values()],
-        schedules=build_schedules(settings, jobs),
+        schedules=build_schedules(settings, jobs, side_jobs[BACKUP_AND_VERIFY]),
         sensors=[*build_sensors(settings, jobs), *build_inbox_sensors(settings, side_jobs, jobs["hourly"])],
         resources={"refresh_run": build_refresh_run_resource(settings), **resources},
         executor=dg.in_process_executor,

@@ -1,4 +1,4 @@
-"""When the jobs run, in the business time zone. Both schedules are on from the start.
+"""When the jobs run, in the business time zone. All schedules are on from the start.
 
 A tick also tidies up after runs whose process died, which would otherwise hold up the queue.
 """
@@ -13,10 +13,13 @@ from orchestration.resources import mark_dead_runs, today
 
 NIGHTLY_AT = "10 0 * * *"  # ten minutes into the new day: the day before is over everywhere in the time zone
 HOURLY_AT = "40 * * * *"
+BACKUP_AT = "20 2 * * *"  # when few people write, and well after the nightly publication
 
 
-def build_schedules(settings: Settings, jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
-    """Return a schedule for each job."""
+def build_schedules(
+    settings: Settings, jobs: dict[str, UnresolvedAssetJobDefinition], backup: dg.JobDefinition
+) -> list[dg.ScheduleDefinition]:
+    """Return a schedule for each job of the chain, and one for the backup."""
 
     @dg.schedule(
         name="nightly_schedule",
@@ -45,7 +48,15 @@ def build_schedules(settings: Settings, jobs: dict[str, UnresolvedAssetJobDefini
         news = find_news(settings, today(settings))
         return dg.RunRequest() if news.reasons else dg.SkipReason("Nothing new since the last publication.")
 
-    return [nightly_schedule, hourly_schedule]
+    backup_schedule = dg.ScheduleDefinition(
+        name="backup_schedule",
+        job=backup,
+        cron_schedule=BACKUP_AT,
+        execution_timezone=settings.business_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every night: a copy of the ledger, verified.",
+    )
+    return [nightly_schedule, hourly_schedule, backup_schedule]
 
 
 def tidy_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Jobs beside the chain: what is dropped into the inbox, and the lineage of columns. None of them makes numbers."""
+"""Jobs beside the chain: the inbox, the lineage of columns, backups. None of them makes numbers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,7 @@ from orchestration.inbox import Drop, FilesNotTaken, TakenIn, list_drops, take_i
 from orchestration.resources import log_event
 
 CRM_IMPORT, REFERENCE, COLUMN_LINEAGE = "crm_import", "reference", "column_lineage"
+BACKUP_AND_VERIFY = "backup_and_verify"
 
 
 def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str, dg.JobDefinition]:
@@ -40,6 +41,14 @@ def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str
         models = build_lineage(settings, manifest)
         context.add_output_metadata({"models": len(models), "file": dg.MetadataValue.path(lineage_path(settings))})
 
+    @dg.op(
+        name="back_up_ledger",
+        out=dg.Out(dg.Nothing),
+        description="Copy the ledger while it is in use; the copy is there only if its whole log verifies.",
+    )
+    def back_up_ledger(context: dg.OpExecutionContext) -> None:
+        _back_up(context, settings)
+
     @dg.job(name=CRM_IMPORT, executor_def=dg.in_process_executor)
     def crm_import() -> None:
         """Take in the CRM exports that were dropped into `inbox/<mapping>/`; the numbers follow within a minute."""
@@ -55,7 +64,40 @@ def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str
         """Find the lineage of every column once after the dbt project has changed; the next refresh shows it."""
         find_column_lineage()
 
-    return {CRM_IMPORT: crm_import, REFERENCE: reference, COLUMN_LINEAGE: column_lineage}
+    @dg.job(name=BACKUP_AND_VERIFY, executor_def=dg.in_process_executor)
+    def backup_and_verify() -> None:
+        """Back the ledger up and verify the copy against every checkpoint; the oldest copies go."""
+        back_up_ledger()
+
+    return {
+        CRM_IMPORT: crm_import,
+        REFERENCE: reference,
+        COLUMN_LINEAGE: column_lineage,
+        BACKUP_AND_VERIFY: backup_and_verify,
+    }
+
+
+def _back_up(context: dg.OpExecutionContext, settings: Settings) -> None:
+    """Back up by the clock; a refusal fails the run with what to do, and is not tried again by itself."""
+    from ledger.backup import backup_by_the_clock
+    from ledger.errors import BackupRefused
+
+    log = settings.home / "logs" / "backup.jsonl"
+    try:
+        report, removed = backup_by_the_clock(settings)
+    except BackupRefused as fault:
+        log_event(log, "backup.refused", run_id=context.run_id, reason=fault.detail)
+        raise dg.Failure(fault.detail, allow_retries=False) from fault
+    log_event(log, "backup.made", run_id=context.run_id, folder=report.folder, log_size=report.size, removed=removed)
+    context.add_output_metadata(
+        {
+            "folder": dg.MetadataValue.path(report.folder),
+            "log_size": report.size,
+            "root": report.root,
+            "verified": report.verified,
+            "removed": removed,
+        }
+    )
 
 
 def _take_in_all(context: dg.OpExecutionContext, settings: Settings, drops: list[Drop]) -> None:

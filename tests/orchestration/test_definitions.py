@@ -79,9 +79,17 @@ def test_the_graph_holds_these_assets(definitions: dg.Definitions) -> None:
 
 
 def test_jobs_and_schedules(definitions: dg.Definitions, settings: Settings) -> None:
-    """Two jobs over the same assets, each on one schedule, in the business time zone, on from the start."""
+    """Two jobs over the same assets, and the backup: each on one schedule, in the business zone, from the start."""
     names = {job.name for job in definitions.resolve_all_job_defs()}
-    assert names == {"__ASSET_JOB", "hourly", "nightly", "crm_import", "reference", "column_lineage"}
+    assert names == {
+        "__ASSET_JOB",
+        "hourly",
+        "nightly",
+        "crm_import",
+        "reference",
+        "column_lineage",
+        "backup_and_verify",
+    }
     schedules = {schedule.name: schedule for schedule in definitions.schedules or []}
     found = {
         name: (schedule.job_name, schedule.cron_schedule, schedule.execution_timezone, schedule.default_status.value)
@@ -91,6 +99,7 @@ def test_jobs_and_schedules(definitions: dg.Definitions, settings: Settings) -> 
     assert found == {
         "hourly_schedule": ("hourly", "40 * * * *", settings.business_timezone, "RUNNING"),
         "nightly_schedule": ("nightly", "10 0 * * *", settings.business_timezone, "RUNNING"),
+        "backup_schedule": ("backup_and_verify", "20 2 * * *", settings.business_timezone, "RUNNING"),
     }
     assert _steps(definitions, "hourly") == _steps(definitions, "nightly") == _steps(definitions, "__ASSET_JOB")
 
