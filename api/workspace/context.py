@@ -33,6 +33,7 @@ COMMISSIONS_PATH = f"{PREFIX}/performance/commissions"
 IMPORTS_PATH = f"{PREFIX}/performance/imports"
 LOG_PATH = f"{PREFIX}/performance/log"
 NAVIGATION: tuple[tuple[str, str, Action | None], ...] = (
+    ("Today", HOME_PATH, Action.SETTLE_COMMISSION),
     ("Pipeline", PIPELINE_PATH, None),
     ("Performance", PERFORMANCE_PATH, None),
     ("Commissions", COMMISSIONS_PATH, None),

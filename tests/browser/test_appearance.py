@@ -89,6 +89,7 @@ def test_the_keyboard_reaches_everything(manager_page: Page, office: Office) -> 
     wanted = [
         "Skip to the page",
         "dealbook",
+        "Today",
         "Pipeline",
         "Performance",
         "Commissions",

@@ -40,6 +40,8 @@ def test_everyone_lands_where_their_work_is(visitors: Visitors, office: Office) 
     ):
         page = visitors.open(office.address, link=office.make_link(user))
         expect(page).to_have_url(f"{office.address}/agents/performance{landing}")
+        is_manager = user == office.agency.manager_id
+        expect(page.get_by_role("link", name="Today")).to_have_count(1 if is_manager else 0)
     waiting = ask_rest(page, office, "/commissions?status=disputed&limit=200")["items"]
     expect(page.locator('[data-queue="disputed"] .home-count')).to_have_text(str(len(waiting)))
     expect(page.locator("#team tbody tr")).to_have_count(len(office.agency.agents))
