@@ -74,6 +74,8 @@ def check_text(value: object, column: str, *, limit: int = 20_000) -> str:
         raise TextInvalid(f"{column} is longer than {limit} characters.", column)
     if not stripped.isascii() and any("\ud800" <= character <= "\udfff" for character in stripped):
         raise TextInvalid(f"{column} holds a lone surrogate; it is not valid Unicode.", column)
+    if "\x00" in stripped:
+        raise TextInvalid(f"{column} holds a NUL character, which no database keeps in a text.", column)
     return stripped
 
 

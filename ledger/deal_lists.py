@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ledger.access import get_deal
 from ledger.actors import Actor
-from ledger.checks import CENT
+from ledger.checks import CENT, check_text
 from ledger.columns import UtcDateTime, format_time, parse_time
 from ledger.errors import CursorInvalid, Invalid
 from ledger.fold import COMMITTED
@@ -117,7 +117,7 @@ def apply_filter(query: AnySelect, wanted: DealFilter) -> AnySelect:
     if wanted.updated_since is not None:
         query = query.where(AgentDeal.updated_at >= wanted.updated_since)
     if wanted.q and wanted.q.strip():
-        text = wanted.q.strip()
+        text = check_text(wanted.q, "q")
         company = exists().where(
             and_(DealContact.deal_id == AgentDeal.id, DealContact.company.icontains(text, autoescape=True))
         )

@@ -391,3 +391,12 @@ def test_numbers_are_no_dates_and_no_amounts(client: TestClient, people: People,
     """A number would be read as seconds since 1970, and may lose cents: only what the description allows goes in."""
     response = client.post("/api/v1/deals", json=OFFICE | changes, headers=people.anna.auth)
     assert (response.status_code, problem_of(response)) == (422, "request-invalid")
+
+
+def test_a_nul_character_is_refused_wherever_it_comes_in(client: TestClient, people: People) -> None:
+    """PostgreSQL keeps none in a text; both databases say the same, and neither answers 500."""
+    body = {"title": "Marina\x00tower", "asset_type": "retail", "deal_type": "lease"}
+    refused = client.post("/api/v1/deals", json=body, headers=people.anna.auth)
+    assert (refused.status_code, problem_of(refused)) == (422, "text-invalid")
+    searched = client.get("/api/v1/deals", params={"q": "a\x00b"}, headers=people.anna.auth)
+    assert searched.status_code == 422
