@@ -220,13 +220,16 @@ def dagster_beside(settings: Settings, console: Console) -> Iterator[str]:
 
 
 def _stop_like_ctrl_c() -> None:
-    """Let SIGTERM (a service manager) and SIGHUP (a closed terminal) stop as cleanly as Ctrl-C does."""
+    """Let SIGTERM (a service manager) and SIGHUP (a closed terminal) stop as cleanly as Ctrl-C does.
+
+    SIGINT too: a shell starts background jobs with it ignored, children inherit that, and then would not hear it.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, interrupt)
 
 
 def run_everything(settings: Settings, console: Console, *, deals: int, agents: int, with_dagster: bool) -> int:
