@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Fast, quiet and the same everywhere: no version check of pip itself, no prompt.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# How many tests run at once. A file's tests stay together and in order: they share what is slow to make.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test soak lint format screenshots docs bench lock clean
@@ -35,7 +37,7 @@ run: setup ## set everything up, make a sample, import it, refresh, and serve it
 
 test: lint ## check the style and types, then run the whole suite (TESTS=path for a part, STORE=postgresql or both)
 	@$(BIN)/python -m tests.support.install_browser
-	@DEALBOOK_TEST_STORE=$(STORE) $(BIN)/python -m pytest $(TESTS)
+	@DEALBOOK_TEST_STORE=$(STORE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 soak: $(VENV)/.test ## try the guarantees for hours, docs/soak.md (TESTS=path for one, DEALBOOK_SEED=n replays)
 	@DEALBOOK_SOAK=1 $(BIN)/python -m pytest -s -m soak $(TESTS)
