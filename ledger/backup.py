@@ -93,7 +93,7 @@ def backup_by_the_clock(settings: Settings) -> tuple[BackupReport, list[str]]:
     Returns what was made and the names of what was removed: only whole backups that this function named are counted,
     `settings.keep_backups` of them are kept. Raises `BackupRefused`, and then nothing is removed.
     """
-    report = backup_ledger(settings, settings.backups_dir / f"{_BY_CLOCK}{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    report = backup_ledger(settings, settings.backups_dir / f"{_BY_CLOCK}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     whole = sorted(folder.parent for folder in settings.backups_dir.glob(f"{_BY_CLOCK}*/{MANIFEST}"))
     outlived = whole[: -settings.keep_backups]
     for folder in outlived:

@@ -46,7 +46,12 @@ def test_the_newest_migration_is_the_head_that_the_code_names() -> None:
 def test_the_migrations_make_the_tables_that_the_models_say(ledger: Ledger) -> None:
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
-        assert compare_metadata(context, Base.metadata) == []
+        differences = compare_metadata(context, Base.metadata)
+    # PostgreSQL can put off the check of a foreign key only where the table says so; SQLite always can.
+    put_off = {item[1].name for item in differences if item[0] == "remove_fk" and item[1].deferrable}
+    rest = [item for item in differences if item[0] not in ("remove_fk", "add_fk") or item[1].name not in put_off]
+    assert rest == []
+    assert len(differences) == 2 * len(put_off), "each of them is there and in the models"
 
 
 def test_a_missing_ledger_teaches_how_to_make_one(tmp_path: Path) -> None:

@@ -35,15 +35,15 @@ def test_it_leaves_a_verified_copy_and_removes_the_oldest_of_its_own(settings: S
     [first] = settings.backups_dir.iterdir()
     report = read_backup(first)
     assert report.size > 10
-    for earlier in ("ledger-20200101T000000Z", "ledger-20200102T000000Z"):
+    for earlier in ("ledger-20200101T000000.000000Z", "ledger-20200102T000000.000000Z"):
         shutil.copytree(first, settings.backups_dir / earlier)
     first.rename(other)
     assert back_up(settings).success
     names = sorted(folder.name for folder in settings.backups_dir.iterdir())
-    assert names[:2] == ["before-the-move", "ledger-20200102T000000Z"]
+    assert names[:2] == ["before-the-move", "ledger-20200102T000000.000000Z"]
     assert len(names) == 3
     last = [json.loads(line) for line in (settings.home / "logs" / "backup.jsonl").read_text().splitlines()][-1]
-    assert (last["event"], last["removed"]) == ("backup.made", ["ledger-20200101T000000Z"])
+    assert (last["event"], last["removed"]) == ("backup.made", ["ledger-20200101T000000.000000Z"])
     assert Path(last["folder"], MANIFEST).exists()
 
 

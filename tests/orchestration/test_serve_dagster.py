@@ -82,6 +82,7 @@ def test_materialise_all_in_the_ui_publishes_while_readers_read(real_office: tup
         place = {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
         schedules = _ask(address, _SCHEDULES, repo=place)["schedulesOrError"]["results"]
         assert {item["name"]: item["scheduleState"]["status"] for item in schedules} == {
+            "backup_schedule": "RUNNING",
             "hourly_schedule": "RUNNING",
             "nightly_schedule": "RUNNING",
         }
