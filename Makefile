@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # How many tests run at once. A file's tests stay together and in order: they share what is slow to make.
 WORKERS ?= 2
+# How much of the long campaigns `make soak` runs: 0.1 is a tenth.
+PART ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test soak lint format screenshots docs bench lock clean
@@ -39,8 +41,8 @@ test: lint ## check the style and types, then run the whole suite (TESTS=path fo
 	@$(BIN)/python -m tests.support.install_browser
 	@DEALBOOK_TEST_STORE=$(STORE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
-soak: $(VENV)/.test ## try the guarantees for hours, docs/soak.md (TESTS=path for one, DEALBOOK_SEED=n replays)
-	@DEALBOOK_SOAK=1 $(BIN)/python -m pytest -s -m soak $(TESTS)
+soak: $(VENV)/.test ## try the guarantees for hours, docs/soak.md (TESTS=path for one, PART=0.1 for a tenth, DEALBOOK_SEED=n replays)
+	@DEALBOOK_SOAK=$(PART) $(BIN)/python -m pytest -s -m soak $(TESTS)
 
 lint: $(VENV)/.test ## ruff, mypy (strict), sqlfluff
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .

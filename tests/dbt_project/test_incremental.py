@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ingestion.mart_digests import MartDigest, digest_mart, list_marts
 from ledger.settings import Settings
 from orchestration.dbt_in_process import load_manifest, run_dbt
-from tests.support.campaigns import is_soak, rounds
+from tests.support.campaigns import is_soak, rounds, size
 from tests.support.random_histories import DAYS, EVENTS, FIRST_DAY, Event, write_history
 
 COMMAND = ["build", "--no-write-json", "--resource-type", "model", "--resource-type", "seed"]
@@ -73,7 +73,7 @@ def histories_in_batches(draw: st.DrawFn) -> tuple[list[Event], list[tuple[float
     events = draw(st.lists(EVENTS, min_size=140, max_size=180))
     assume(len({event.kind for event in events}) > 10 and len({event.deal for event in events}) > 15)
     first = (draw(st.floats(0.5, 0.8)), draw(st.integers(3, DAYS - 10)))
-    further = draw(st.lists(st.tuples(st.floats(0.01, 0.15), st.integers(rounds(1, 0), 12)), min_size=1, max_size=rounds(1, 3)))
+    further = draw(st.lists(st.tuples(st.floats(0.01, 0.15), st.integers(size(1, 0), 12)), min_size=1, max_size=size(1, 3)))
     steps = accumulate([first, *further], lambda before, more: (min(before[0] + more[0], 1.0), before[1] + more[1]))
     return events, list(steps)
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from tests.api.conftest import People
 from tests.faults.agency_model import ROLE_OF, STAGES, STATUSES, Deal, Line
 from tests.faults.conftest import Office
-from tests.support.campaigns import Campaign, rounds
+from tests.support.campaigns import Campaign, rounds, size
 from tests.support.served_api import Answer, Caller
 
 WHO = st.sampled_from(["anna", "manager", "anna", "manager", "ben", "viewer", "admin"])
@@ -195,7 +195,7 @@ def test_the_api_and_a_small_model_never_differ(office: Office, campaign: Campai
         seed(campaign.seed)(type("Lives", (Agency,), {"people": office.people, "callers": callers})),
         settings=settings(
             max_examples=rounds(50, 1000),
-            stateful_step_count=rounds(30, 50),
+            stateful_step_count=size(30, 50),
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),

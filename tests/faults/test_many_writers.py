@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from ledger.tables import AgentDeal, AuditLog
 from tests.faults.conftest import Office
 from tests.faults.receipts import Receipts
-from tests.support.campaigns import Campaign, rounds
+from tests.support.campaigns import Campaign, rounds, size
 from tests.support.served_api import Caller
 
 STAGES = ("qualification", "needs_analysis", "proposal", "negotiation", "agreement")
@@ -49,7 +49,7 @@ def test_writers_on_one_deal_neither_fork_nor_lose_anything(office: Office, camp
     and at the end everything verifies.
     """
     is_server = bool(office.settings.ledger_url)
-    writers, each = rounds(16, 64), rounds(100 if is_server else 500, 10_000)
+    writers, each = size(16, 64), rounds(100 if is_server else 500, 10_000)
     receipts = Receipts()
     first = office.caller()
     deal = f"/api/v1/deals/{office.open_deal(first)}"
@@ -83,7 +83,7 @@ def test_writers_on_one_deal_neither_fork_nor_lose_anything(office: Office, camp
 @pytest.mark.soak
 def test_of_those_who_read_the_same_revision_exactly_one_wins(office: Office, campaign: Campaign) -> None:
     """50 rounds of 16 clients with the same `If-Match` (1,000 of 32): one 200, the others 412, one entry a round."""
-    clients, total = rounds(16, 32), rounds(50, 1000)
+    clients, total = size(16, 32), rounds(50, 1000)
     first = office.caller()
     deal = f"/api/v1/deals/{office.open_deal(first)}"
     first.close()

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from ledger.tables import AuditLog
 from tests.faults.conftest import DEAL, Office
 from tests.faults.receipts import Receipts
-from tests.support.campaigns import Campaign, rounds
+from tests.support.campaigns import Campaign, rounds, size
 from tests.support.served_api import DIE_HEADER, Answer, ConnectionLost
 
 STAGES = ("qualification", "needs_analysis", "proposal", "negotiation", "agreement")
@@ -25,7 +25,7 @@ def test_a_repeated_request_has_one_effect_and_one_answer(office: Office, campai
     In the long form 1,000 requests 10 times, and 200 kills. The log grows by one entry for each, every answer has the
     same status, bytes and headers, and no key keeps anybody out.
     """
-    total, times = rounds(100, 1000), rounds(5, 10)
+    total, times = rounds(100, 1000), size(5, 10)
     caller = office.caller()
     deal = office.open_deal(caller)
     receipts, stages = Receipts(), cycle(STAGES)

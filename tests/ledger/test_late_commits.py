@@ -1,6 +1,5 @@
 """Whoever reads the log by leaf index sees every entry, in whatever order transactions begin and commit."""
 
-import os
 import sys
 import threading
 import time
@@ -16,10 +15,11 @@ from ledger.log.audit import audit_log
 from ledger.store import Ledger
 from ledger.tables import AuditPending, StageEvent
 from ledger.vocabulary import PipelineStage
+from tests.support.campaigns import size
 from tests.support.ledger import Staff, open_some_deal, read_log, run
 
 WRITERS = 16
-MOVES = 500 if os.environ.get("DEALBOOK_SOAK") else 30
+MOVES = size(30, 500)
 
 
 @pytest.mark.only_on("postgresql")

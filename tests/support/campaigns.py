@@ -11,13 +11,23 @@ from dataclasses import dataclass, field
 PROGRESS_SECONDS = 2.0
 
 
+def part() -> float:
+    """Return how much of the long form is wanted: 1 all of it, 0.1 a tenth; 0 is the short form (`DEALBOOK_SOAK`)."""
+    return float(os.environ.get("DEALBOOK_SOAK") or 0)
+
+
 def is_soak() -> bool:
-    """Whether campaigns run in their long form (`DEALBOOK_SOAK=1`, which `make soak` sets)."""
-    return os.environ.get("DEALBOOK_SOAK", "") not in ("", "0")
+    """Whether campaigns run in their long form, or a part of it."""
+    return part() > 0
 
 
 def rounds(short: int, long: int) -> int:
-    """Return how often to try: `short` in `make test`, `long` in `make soak`."""
+    """Return how often to try: `short` in `make test`, `long` in `make soak`, and of a part of it at least `short`."""
+    return max(short, round(long * part())) if is_soak() else short
+
+
+def size(short: int, long: int) -> int:
+    """Return how large one try is (clients at once, steps of a life): the long form's in any part of it."""
     return long if is_soak() else short
 
 
