@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fastapi.testclient import TestClient
@@ -109,15 +109,20 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 class Client(TestClient):
     """A test client that fails on answers which /openapi.json does not document, and on promised headers left out."""
 
-    @cached_property
+    documented: ClassVar[list[tuple[re.Pattern[str], dict[str, Any]]]] = []
+    """A pattern of each path, with its operations: the same for every app, and slow to describe."""
+
     def _operations(self) -> list[tuple[re.Pattern[str], dict[str, Any]]]:
-        paths: dict[str, Any] = self.app.openapi()["paths"]  # type: ignore[attr-defined]
-        return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), operations) for path, operations in paths.items()]
+        if not self.documented:
+            paths: dict[str, Any] = self.app.openapi()["paths"]  # type: ignore[attr-defined]
+            for path, operations in paths.items():
+                self.documented.append((re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), operations))
+        return self.documented
 
     def request(self, method: str, url: Any, **arguments: Any) -> Any:
         response = super().request(method, url, **arguments)
         path = str(url).split("?")[0]
-        for pattern, operations in self._operations:
+        for pattern, operations in self._operations():
             if pattern.fullmatch(path) and method.lower() in operations:
                 documented = operations[method.lower()]["responses"].get(str(response.status_code))
                 assert documented, f"{method} {path} answered {response.status_code}, which is not documented"
