@@ -1,4 +1,4 @@
-"""Reading what a board shows of deals beside their own columns. Nothing here writes."""
+"""Reading what a board shows: deals by their place in a column, and what surrounds them. Nothing here writes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from ledger.actors import Actor
 from ledger.deal_lists import DealFilter, StageCount, apply_filter, scope_to_actor
@@ -17,10 +17,25 @@ from ledger.vocabulary import DealStatus, PipelineStage
 
 @dataclass(frozen=True, slots=True)
 class DealSurroundings:
-    """When a deal entered its present stage, and the company on the other side where one is known."""
+    """When a deal entered its present stage, the company on the other side where one is known, and what was done last.
+
+    `latest_kind` is the type of the newest entry of its log, `latest_at` the moment for which that entry stands.
+    """
 
     stage_entered_at: datetime
     company: str | None
+    latest_kind: str
+    latest_at: datetime
+
+
+def list_deals_at(session: Session, actor: Actor, wanted: DealFilter, first: int, limit: int) -> Sequence[AgentDeal]:
+    """Return `limit` deals that `actor` may see, the last changed first, leaving out the first `first` of them.
+
+    For a list that is scrolled to anywhere; whoever reads all of it takes the cursors of `list_deals`.
+    """
+    query = apply_filter(scope_to_actor(select(AgentDeal), actor), wanted)
+    order = (AgentDeal.updated_at.desc(), AgentDeal.id.desc())
+    return session.scalars(query.order_by(*order).offset(first).limit(limit)).all()
 
 
 def describe_deals(session: Session, deals: Sequence[AgentDeal]) -> dict[str, DealSurroundings]:
@@ -38,7 +53,21 @@ def describe_deals(session: Session, deals: Sequence[AgentDeal]) -> dict[str, De
         .order_by(DealContact.id.desc())  # the oldest comes last, and stays
     )
     companies: dict[str, str] = {row.deal_id: row.company for row in session.execute(known_companies)}
-    return {deal.id: DealSurroundings(entered.get(deal.id, deal.created_at), companies.get(deal.id)) for deal in deals}
+    later = aliased(AuditLog)
+    newest_entries = select(AuditLog.chain, AuditLog.type, AuditLog.effective_at).where(
+        AuditLog.chain.in_([f"deal:{deal_id}" for deal_id in ids]),
+        AuditLog.seq == select(func.max(later.seq)).where(later.chain == AuditLog.chain).scalar_subquery(),
+    )
+    latest = {row.chain: (row.type, row.effective_at) for row in session.execute(newest_entries)}
+    return {
+        deal.id: DealSurroundings(
+            entered.get(deal.id, deal.created_at),
+            companies.get(deal.id),
+            # An entry that waits for its leaf index is not in the log yet: the deal itself says when it changed.
+            *latest.get(f"deal:{deal.id}", ("deal.changed", deal.updated_at)),
+        )
+        for deal in deals
+    }
 
 
 def read_log_size(session: Session) -> int:

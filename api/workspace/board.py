@@ -1,7 +1,7 @@
-"""What the pipeline board shows, read from the ledger: totals of each stage, and its deals page by page."""
+"""What the pipeline board shows, read from the ledger: totals of each stage, and the deals in sight."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from ledger.access import Action, Actor, is_permitted, list_users
-from ledger.deal_cards import closed_counts, describe_deals
-from ledger.deal_lists import DealFilter, StageCount, list_deals, pipeline_counts
+from ledger.deal_cards import DealSurroundings, closed_counts, describe_deals, list_deals_at
+from ledger.deal_lists import DealFilter, StageCount, pipeline_counts
+from ledger.tables import AgentDeal
 from ledger.vocabulary import AssetType, DealType, PipelineStage, Role
 
 CENT = Decimal("0.01")
@@ -51,6 +52,8 @@ class Card:
     stage: PipelineStage
     stage_entered_at: datetime
     limit_days: int | None
+    latest_kind: str
+    latest_at: datetime
     revision: int
     is_movable: bool
 
@@ -62,14 +65,22 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Which deals of a column are looked at: `size` of them, beginning with number `first` (counted from 0)."""
+
+    first: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
-    """A stage of the board with its first page of cards; `cursor` asks for the next, None at the end."""
+    """A stage of the board: all its deals counted and summed, and the cards of a stretch that begins with `first`."""
 
     stage: PipelineStage
     count: int
     totals: list[CurrencyTotal]
+    first: int
     cards: list[Card]
-    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +112,46 @@ class BoardReader:
         self._narrowing = narrowing or DealFilter()
         self._people = {user.id: user for user in list_users(session)}
 
-    def read_board(self, cards: int, shown: Mapping[PipelineStage, int] | None = None) -> Board:
-        """Return every stage with its totals and its first `cards` deals, or as many as are `shown` already."""
+    def read_board(self, size: int, shown: Mapping[PipelineStage, Stretch] | None = None) -> Board:
+        """Return every stage with its totals and its first `size` deals, or the stretch of them that is `shown`."""
         counts = [
             *pipeline_counts(self._session, self._actor, self._agent_id, wanted=self._narrowing),
             *closed_counts(self._session, self._actor, self._agent_id, wanted=self._narrowing),
         ]
-        sizes = shown or {}
+        beginning = Stretch(0, size)
+        stretches = {count.stage: _fit((shown or {}).get(count.stage, beginning), count.deals) for count in counts}
+        found = {stage: self._list_deals(stage, stretch) for stage, stretch in stretches.items()}
+        around = describe_deals(self._session, [deal for deals in found.values() for deal in deals])
         agents = {
             user.id: user.name if user.active else f"{user.name} (left)"
             for user in self._people.values()
             if user.role in (Role.AGENT, Role.MANAGER)
         }
-        return Board([self._read_column(count, max(cards, sizes.get(count.stage, 0))) for count in counts], agents)
+        columns = [
+            Column(
+                stage=count.stage,
+                count=count.deals,
+                totals=self._sum_up(count),
+                first=stretches[count.stage].first,
+                cards=self._describe(found[count.stage], around),
+            )
+            for count in counts
+        ]
+        return Board(columns, agents)
 
-    def read_cards(self, stage: PipelineStage, cursor: str | None, limit: int) -> tuple[list[Card], str | None]:
-        """Return the next deals of a stage, last changed first, and the cursor of those after them."""
+    def read_cards(self, stage: PipelineStage, stretch: Stretch) -> list[Card]:
+        """Return a stretch of a stage's deals, the last changed first."""
+        deals = self._list_deals(stage, stretch)
+        return self._describe(deals, describe_deals(self._session, deals))
+
+    def _list_deals(self, stage: PipelineStage, stretch: Stretch) -> Sequence[AgentDeal]:
+        if not stretch.size:
+            return []
         wanted = replace(self._narrowing, agent_id=self._agent_id, stage=stage, status=stage.status)
-        deals, following = list_deals(self._session, self._actor, wanted, cursor, limit)
-        around = describe_deals(self._session, deals)
-        cards = [
+        return list_deals_at(self._session, self._actor, wanted, stretch.first, stretch.size)
+
+    def _describe(self, deals: Sequence[AgentDeal], around: Mapping[str, DealSurroundings]) -> list[Card]:
+        return [
             Card(
                 deal_id=deal.id,
                 title=deal.title,
@@ -130,20 +161,23 @@ class BoardReader:
                 deal_type=deal.deal_type,
                 value=deal.estimated_value_amount,
                 currency=deal.estimated_value_currency,
-                stage=stage,
+                stage=deal.pipeline_stage,
                 stage_entered_at=around[deal.id].stage_entered_at,
-                limit_days=self._rules[stage].limit_days,
+                limit_days=self._rules[deal.pipeline_stage].limit_days,
+                latest_kind=around[deal.id].latest_kind,
+                latest_at=around[deal.id].latest_at,
                 revision=deal.revision,
                 # A closed deal leaves its column by being reopened, which is a right of its own.
-                is_movable=is_permitted(self._actor, Action.WRITE_DEAL if stage.is_open else Action.REOPEN_DEAL, deal),
+                is_movable=is_permitted(
+                    self._actor, Action.WRITE_DEAL if deal.pipeline_stage.is_open else Action.REOPEN_DEAL, deal
+                ),
             )
             for deal in deals
         ]
-        return cards, following
 
-    def _read_column(self, count: StageCount, cards: int) -> Column:
+    def _sum_up(self, count: StageCount) -> list[CurrencyTotal]:
         default = self._rules[count.stage].default_confidence
-        totals = [
+        return [
             CurrencyTotal(
                 currency=currency,
                 total=total,
@@ -156,11 +190,12 @@ class BoardReader:
                 count.totals.items(), key=lambda item: (item[0] != self._home_currency, item[0])
             )
         ]
-        first, cursor = self.read_cards(count.stage, None, cards) if count.deals else ([], None)
-        while cursor is not None and len(first) < cards:  # the ledger's pages are shorter than what is shown
-            more, cursor = self.read_cards(count.stage, cursor, cards - len(first))
-            first += more
-        return Column(count.stage, count.deals, totals, first, cursor)
+
+
+def _fit(wanted: Stretch, deals: int) -> Stretch:
+    """Return the stretch within a column of `deals`, which may have become shorter since it was looked at."""
+    first = max(0, min(wanted.first, deals - wanted.size))
+    return Stretch(first, min(wanted.size, deals - first))
 
 
 @lru_cache(maxsize=4)

@@ -1,30 +1,29 @@
-"""A stage of the board: its totals, and its deals, more of them each time its end comes into view."""
+"""A stage of the board: its totals, and those of its deals that are in sight or near it.
+
+A column may hold thousands of deals. The page has the cards of one stretch of them; room above and below stands for the
+rest, so that the column scrolls as if all were there. What scrolls into the room is asked for and takes its place.
+"""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from nicegui import ui
 from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 
 from api.workspace import board, wording
 from api.workspace.context import PIPELINE_PATH, SIGN_IN_PATH, SignedOut, read_clock
 from api.workspace.elements import box, text
 from ledger.vocabulary import PipelineStage
 
-ReadMore = Callable[[PipelineStage, str], tuple[list[board.Card], str | None]]
+CARDS_AT_FIRST = 15
+# In both directions more than a tall screen shows, so that one answer serves a good deal of scrolling.
+CARDS_SCROLLED = 48
+# How far before the first card in sight a stretch begins.
+CARDS_BEFORE = 16
 
-# The button presses itself when it scrolls into view; the keyboard reaches it as any button.
-# Looked at afresh after each page, for a button that stays in sight while it moves down is not seen to come into it.
-_CALL_WHEN_SEEN = """(event) => {
-    const button = event.el;
-    const seen = new IntersectionObserver(
-        (entries) => entries.some((entry) => entry.isIntersecting) && button.click(),
-        { root: button.parentElement, rootMargin: "200px" },
-    );
-    const look = () => { seen.unobserve(button); seen.observe(button); };
-    look();
-    new MutationObserver(look).observe(button.parentElement, { childList: true });
-}"""
+ReadCards = Callable[[PipelineStage, board.Stretch], list[board.Card]]
 
 
 class DealCard(Element, component="assets/deal_card.js"):
@@ -43,12 +42,12 @@ class DealCard(Element, component="assets/deal_card.js"):
 class StageColumn:
     """Draws a column, and draws it again where it differs: a card that stays keeps its place, focus and scrolling."""
 
-    def __init__(self, column: board.Column, read_more: ReadMore, *, show_agent: bool) -> None:
+    def __init__(self, column: board.Column, read_cards: ReadCards, *, show_agent: bool) -> None:
         self._column = column
-        self._read_more = read_more
+        self._read_cards = read_cards
         self._show_agent = show_agent
-        self._cursor = column.cursor
-        self._is_loading = False
+        self._stretch = board.Stretch(0, CARDS_AT_FIRST)
+        self._is_reading = False
         self._cards: dict[str, DealCard] = {}
         stage = column.stage
         colour = f"stage-{stage.order}" if stage.is_open else "won" if stage is PipelineStage.CLOSED_WON else "lost"
@@ -61,16 +60,15 @@ class StageColumn:
                 self._totals = box("div", "stage-totals")
             with box("div", "stage-cards", tabindex="0", aria_label=f"Deals in {wording.say(stage)}") as self._place:
                 self._empty = text("p", "No deals in this stage", "stage-empty")
-                self._more = text("button", "Show more", "more", type="button")
-                self._more.on("click", self._load_more)
-                self._more.on("vnodeMounted", js_handler=_CALL_WHEN_SEEN)
+                self._above, self._below = _Room("above"), _Room("below")
+            self._place.on("vnodeMounted", self._scroll, js_handler="(event) => dealbook.watchColumn(event.el, emit)")
         self._draw_head(column)
-        self._draw_cards(column.cards)
+        self._draw_cards()
 
     @property
-    def shown(self) -> int:
-        """How many cards stand in the column."""
-        return len(self._cards)
+    def shown(self) -> board.Stretch:
+        """Which deals the column shows, or would if it had as many."""
+        return replace(self._stretch, first=self._column.first)
 
     def show(self, column: board.Column) -> None:
         """Show the column as it is now, in as few changes as that takes."""
@@ -79,20 +77,7 @@ class StageColumn:
         if (column.count, column.totals) != (self._column.count, self._column.totals):
             self._draw_head(column)
         self._column = column
-        self._cursor = column.cursor
-        wanted = {card.deal_id for card in column.cards}
-        for deal_id in [deal_id for deal_id in self._cards if deal_id not in wanted]:
-            self._cards.pop(deal_id).delete()
-        order = [card.deal_id for card in column.cards]
-        kept = [deal_id for deal_id in self._cards if deal_id in wanted]
-        self._draw_cards(column.cards)
-        # New cards were added at the end: put every card that is out of place into its place, the first ones first.
-        if [*kept, *(deal_id for deal_id in order if deal_id not in kept)] != order:
-            for place, deal_id in enumerate(order):
-                card = self._cards[deal_id]
-                if self._place.default_slot.children[place + 1] is not card:
-                    card.move(target_index=place + 1)  # after the words for an empty column
-            self._cards = {deal_id: self._cards[deal_id] for deal_id in order}
+        self._draw_cards()
 
     def _draw_head(self, column: board.Column) -> None:
         self._count.set_text(f"{column.count:,}")
@@ -101,38 +86,65 @@ class StageColumn:
         with self._totals:
             _draw_totals(column)
 
-    def _draw_cards(self, cards: list[board.Card]) -> None:
+    def _draw_cards(self) -> None:
+        column = self._column
+        wanted = {card.deal_id: describe_card(card, show_agent=self._show_agent) for card in column.cards}
+        for deal_id in [deal_id for deal_id in self._cards if deal_id not in wanted]:
+            self._cards.pop(deal_id).delete()
         with self._place:
-            for card in cards:
-                words = describe_card(card, show_agent=self._show_agent)
-                if card.deal_id in self._cards:
-                    self._cards[card.deal_id].show(words)
+            for deal_id, words in wanted.items():
+                if deal_id in self._cards:
+                    self._cards[deal_id].show(words)
                 else:
-                    self._cards[card.deal_id] = DealCard(words)
-        self._empty.set_visibility(not self._cards)
-        self._more.move(target_index=-1)
-        self._more.set_visibility(self._cursor is not None)
+                    self._cards[deal_id] = DealCard(words)
+        self._cards = {deal_id: self._cards[deal_id] for deal_id in wanted}
+        self._empty.set_visibility(not wanted)
+        self._above.hold(column.first)
+        self._below.hold(column.count - column.first - len(wanted))
+        order = [self._empty, self._above, *self._cards.values(), self._below]
+        if self._place.default_slot.children != order:
+            self._place.default_slot.children[:] = order
+            self._place.update()
 
-    async def _load_more(self) -> None:
-        if self._cursor is None or self._is_loading:
+    async def _scroll(self, event: GenericEventArguments) -> None:
+        """Show the stretch around the card with this number, the first one in sight."""
+        if not isinstance(event.args, int):
             return
-        self._is_loading = True
-        cursor = self._cursor
+        self._stretch = board.Stretch(max(0, event.args - CARDS_BEFORE), CARDS_SCROLLED)
+        if self._is_reading:
+            return  # what is read already will be read again, for where the scrolling ended
+        self._is_reading = True
         try:
-            cards, following = await asyncio.to_thread(self._read_more, self._column.stage, cursor)
+            while True:
+                before, stretch = self._column, self._stretch
+                cards = await asyncio.to_thread(self._read_cards, before.stage, stretch)
+                if stretch == self._stretch and before is self._column:
+                    break
         except SignedOut:
             ui.navigate.to(SIGN_IN_PATH)
             return
         finally:
-            self._is_loading = False
-        if cursor != self._cursor:
-            return  # the column was drawn anew meanwhile
-        self._cursor = following
-        self._column.cards.extend(cards)
-        self._column = board.Column(
-            self._column.stage, self._column.count, self._column.totals, self._column.cards, following
-        )
-        self._draw_cards(cards)
+            self._is_reading = False
+        self._column = replace(before, first=stretch.first, cards=cards)
+        self._draw_cards()
+
+
+class _Room(Element):
+    """Takes the height of cards that are not there."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("div")
+        self.classes("stage-room")
+        self.props["aria-hidden"] = "true"
+        self.props["data-room"] = where
+
+    def hold(self, cards: int) -> None:
+        """Stand for so many cards, which may be none."""
+        cards = max(0, cards)
+        if self.props.get("data-cards") != str(cards):
+            self.props["data-cards"] = str(cards)
+            self.style(f"--cards: {cards}")
+            self.set_visibility(cards > 0)
 
 
 def _draw_totals(column: board.Column) -> None:
@@ -164,7 +176,7 @@ def describe_card(card: board.Card, *, show_agent: bool) -> dict[str, str | int 
         "revision": card.revision,
         "movable": card.is_movable,
         "title": card.title,
-        "company": card.company or "",
+        "company": card.company or "No company yet",
         "value": value,
         "exact": wording.exact_amount(card.value, card.currency) if card.value is not None else "",
         "age": wording.count(days, "day"),
@@ -172,4 +184,6 @@ def describe_card(card: board.Card, *, show_agent: bool) -> dict[str, str | int 
         "since": f"In this stage since {wording.day(card.stage_entered_at.date())}",
         "kind": f"{wording.say(card.asset_type)}, {wording.say(card.deal_type).lower()}",
         "agent": card.agent_name if show_agent else "",
+        "initials": wording.initials(card.agent_name) if show_agent else "",
+        "latest": f"{wording.age(card.latest_at, read_clock())}: {wording.entry(card.latest_kind)}",
     }

@@ -18,7 +18,7 @@ from nicegui.events import GenericEventArguments
 
 from api.workspace import board, wording
 from api.workspace.attachment_dialogs import AttachmentActions
-from api.workspace.columns import StageColumn
+from api.workspace.columns import CARDS_AT_FIRST, StageColumn
 from api.workspace.commission_dialogs import CommissionActions
 from api.workspace.context import PAGE_SECONDS, PIPELINE_PATH, SIGN_IN_PATH, SignedOut, Visit, Visitor, open_visit
 from api.workspace.deal_dialogs import DealActions
@@ -32,7 +32,6 @@ from ledger.deal_cards import read_log_size
 from ledger.deal_lists import DealFilter
 from ledger.vocabulary import AssetType, DealType, PipelineStage
 
-CARDS_PER_PAGE = 20
 POLL_SECONDS = 1.0
 UNKNOWN = -1
 EVERYONE = ""
@@ -183,15 +182,15 @@ class _Page:
     def _read_all(self) -> tuple[board.Board, int]:
         return self._read({})
 
-    def _read(self, shown: dict[PipelineStage, int]) -> tuple[board.Board, int]:
+    def _read(self, shown: dict[PipelineStage, board.Stretch]) -> tuple[board.Board, int]:
         actor = self._visit.require_actor()
         with _open_board(self._visit, actor, self._view) as (reader, size):
-            return reader.read_board(CARDS_PER_PAGE, shown), size
+            return reader.read_board(CARDS_AT_FIRST, shown), size
 
-    def _read_more(self, stage: PipelineStage, cursor: str) -> tuple[list[board.Card], str | None]:
+    def _read_cards(self, stage: PipelineStage, stretch: board.Stretch) -> list[board.Card]:
         actor = self._visit.require_actor()
         with _open_board(self._visit, actor, self._view) as (reader, _):
-            return reader.read_cards(stage, cursor, CARDS_PER_PAGE)
+            return reader.read_cards(stage, stretch)
 
     def _describe(self, found: board.Board) -> None:
         open_deals = sum(column.count for column in found.columns if column.stage.is_open)
@@ -220,7 +219,7 @@ class _Page:
             return
         with box("div", "board", role="list", aria_label="Stages"):
             for column in found.columns:
-                self._columns[column.stage] = StageColumn(column, self._read_more, show_agent=not self._view.agent_id)
+                self._columns[column.stage] = StageColumn(column, self._read_cards, show_agent=not self._view.agent_id)
 
     async def _take_move(self, event: GenericEventArguments) -> None:
         await self._actions.take_move(event.args)

@@ -75,6 +75,11 @@ def age(since: datetime, now: datetime) -> str:
     return f"{passed.days} days ago"
 
 
+def entry(kind: str) -> str:
+    """Say the type of a log entry about a deal: `deal.stage_changed` becomes `stage changed`."""
+    return kind.removeprefix("deal.").replace(".", " ").replace("_", " ")
+
+
 def initials(name: str) -> str:
     """Return the one or two letters that stand for a person."""
     words = [word for word in name.split() if word[0].isalnum()]

@@ -9,13 +9,16 @@ export default {
         <button v-if="deal.movable" type="button" class="deal-menu" data-move-menu aria-haspopup="menu"
           :aria-label="'Move ' + deal.title"><span aria-hidden="true">⋯</span></button>
       </div>
-      <div class="deal-line" v-if="deal.company"><span class="deal-sub">{{ deal.company }}</span></div>
+      <div class="deal-line"><span class="deal-sub">{{ deal.company }}</span></div>
       <div class="deal-line">
         <span class="deal-value" :class="{ num: deal.exact }" :title="deal.exact">{{ deal.value }}</span>
         <span class="age" :data-level="deal.level" :title="deal.since">{{ deal.age }}</span>
       </div>
-      <div class="deal-line"><span class="deal-sub">{{ deal.kind }}</span></div>
-      <div class="deal-line" v-if="deal.agent"><span class="deal-sub">{{ deal.agent }}</span></div>
+      <div class="deal-line">
+        <span class="deal-sub">{{ deal.kind }}</span>
+        <span v-if="deal.agent" class="avatar deal-agent" role="img" :aria-label="deal.agent" :title="deal.agent">{{ deal.initials }}</span>
+      </div>
+      <div class="deal-line deal-latest"><span class="deal-sub" :title="deal.latest">{{ deal.latest }}</span></div>
     </article>`,
   props: { deal: Object },
 };

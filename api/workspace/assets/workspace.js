@@ -42,8 +42,10 @@
   });
   document.addEventListener("dragend", () => {
     markTarget(null);
+    const source = dragged && document.querySelector(`.stage[data-stage="${dragged.stage}"] .stage-cards`);
     for (const element of document.querySelectorAll(".deal.is-dragged")) element.classList.remove("is-dragged");
     dragged = null;
+    source?.dispatchEvent(new Event("scroll")); // what came into sight meanwhile
   });
   document.addEventListener("drop", (event) => {
     const stage = dragged && event.target.closest?.(".stage");
@@ -135,8 +137,43 @@
     // The value is set here and not as an attribute: drawing the page again must not undo what was typed.
     for (const field of element.querySelectorAll("[data-initial]")) field.value = field.dataset.initial;
   };
+  // A column has the cards around what is in sight and room for the others. When room comes near, `ask` for cards: it
+  // is told the number of the first one in sight. The answer shows itself as other children.
+  const NEAR = 5;
+  const watchColumn = (place, ask) => {
+    let asked = null;
+    const look = () => {
+      const [first, second] = place.querySelectorAll(":scope > .deal");
+      if (!first || dragged?.stage === first.dataset.stage) return; // a card that is being dragged must stay
+      const size = first.getBoundingClientRect();
+      const pitch = second ? second.getBoundingClientRect().top - size.top : size.height + 8;
+      if (pitch <= 0) return;
+      place.style.setProperty("--pitch", `${pitch}px`);
+      const held = (where) => Number(place.querySelector(`:scope > [data-room="${where}"]`).dataset.cards);
+      const above = held("above");
+      const end = above + place.querySelectorAll(":scope > .deal").length;
+      const top = Math.floor(place.scrollTop / pitch);
+      const bottom = Math.ceil((place.scrollTop + place.clientHeight) / pitch);
+      const isShort = (above > 0 && top - NEAR < above) || (held("below") > 0 && bottom + NEAR > end);
+      if (!isShort) asked = null;
+      else if (asked === null || Math.abs(asked - top) > NEAR) ask((asked = top));
+    };
+    let isDue = false;
+    const lookSoon = () => {
+      if (isDue) return;
+      isDue = true;
+      requestAnimationFrame(() => {
+        isDue = false;
+        look();
+      });
+    };
+    place.addEventListener("scroll", lookSoon, { passive: true });
+    new MutationObserver(lookSoon).observe(place, { childList: true });
+    new ResizeObserver(lookSoon).observe(place);
+  };
   globalThis.dealbook = {
     fillFields,
+    watchColumn,
     showDialog(dialog) {
       fillFields(dialog);
       dialog.showModal();

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from api.workspace.board import Board, BoardReader, Column, StageRule, read_stage_rules
+from api.workspace.board import Board, BoardReader, Column, StageRule, Stretch, read_stage_rules
 from ledger.access import SYSTEM, Actor
 from ledger.deal_rules import NewDeal
 from ledger.deals import add_contact, advance_stage, cancel_deal, open_deal
@@ -79,24 +79,22 @@ def test_closed_deals_stand_in_their_columns_and_cancelled_in_none(
     assert [card.deal_id for card in column_of(board, PipelineStage.CLOSED_WON).cards] == [won]
 
 
-def test_cards_come_page_by_page_each_once(ledger: Ledger, settings: Settings, people: People) -> None:
-    """Paging through a column gives every deal once, whatever the size of the page."""
-    made = {make_deal(ledger, people.anna, "100.00") for _ in range(7)}
+def test_a_column_is_read_from_any_place(ledger: Ledger, settings: Settings, people: People) -> None:
+    """Stretches laid end to end give every deal once, newest first; one past the end of a shorter column is moved."""
+    made = [make_deal(ledger, people.anna, "100.00") for _ in range(7)]
+    stage = PipelineStage.LEAD_CAPTURED
     with ledger.read() as session:
         reader = BoardReader(session, SYSTEM, None, read_stage_rules(settings.dbt_project_dir), "SGD")
-        seen: list[str] = []
-        cursor: str | None = None
-        while True:
-            cards, cursor = reader.read_cards(PipelineStage.LEAD_CAPTURED, cursor, 3)
-            seen += [card.deal_id for card in cards]
-            if cursor is None:
-                break
-    assert len(seen) == len(made)
-    assert set(seen) == made
+        seen = [card.deal_id for first in (0, 3, 6) for card in reader.read_cards(stage, Stretch(first, 3))]
+        column = column_of(reader.read_board(5, {stage: Stretch(6, 3)}), stage)
+    assert seen == made[::-1]
+    assert (column.count, column.first, [card.deal_id for card in column.cards]) == (7, 4, seen[4:])
 
 
-def test_a_card_knows_its_company_and_how_long_it_has_stood(ledger: Ledger, settings: Settings, people: People) -> None:
-    """The clock of a card starts with the last stage, not with the deal; the first known company is the one shown."""
+def test_a_card_knows_its_company_its_age_and_what_was_done_last(
+    ledger: Ledger, settings: Settings, people: People
+) -> None:
+    """Its clock starts with the last stage, not with the deal; it names the first company and the newest entry."""
     deal_id = make_deal(ledger, people.anna, "100.00")
     entered = NOW - timedelta(days=5)
     with ledger.write() as session:
@@ -106,6 +104,8 @@ def test_a_card_knows_its_company_and_how_long_it_has_stood(ledger: Ledger, sett
         add_contact(session, SYSTEM, deal_id, company="Second Pte Ltd")
     (card,) = column_of(read_board(ledger, settings, SYSTEM), PipelineStage.PROPOSAL).cards
     assert (card.company, card.agent_name, card.stage_entered_at) == ("First Pte Ltd", people.anna.name, entered)
+    assert card.latest_kind == "contact.recorded"
+    assert card.latest_at > entered
 
 
 @pytest.mark.parametrize(("days", "level"), [(14, ""), (15, "amber"), (28, "amber"), (29, "red")])
@@ -116,7 +116,9 @@ def test_a_deal_that_stands_still_changes_colour(
     make_deal(ledger, people.anna, "100.00")
     rules = dict.fromkeys(PipelineStage, StageRule(Decimal("0.50"), 14))
     with ledger.read() as session:
-        (card,), _ = BoardReader(session, SYSTEM, None, rules, "SGD").read_cards(PipelineStage.LEAD_CAPTURED, None, 5)
+        (card,) = BoardReader(session, SYSTEM, None, rules, "SGD").read_cards(
+            PipelineStage.LEAD_CAPTURED, Stretch(0, 5)
+        )
     assert card.level(days) == level
 
 
