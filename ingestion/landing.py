@@ -98,7 +98,7 @@ def land_new_entries(
     ledger: Ledger,
     warehouse_path: Path,
     *,
-    batch_size: int = 50_000,
+    batch_size: int = 250_000,
     rejects_dir: Path | None = None,
     full: bool = False,
     up_to: int | None = None,

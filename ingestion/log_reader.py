@@ -1,12 +1,13 @@
 """Reads the log by leaf index and gives it as typed frames, one per raw table.
 
 Every entry is proved while it is read: no `n` is missing, the stored bytes give the stored hash, and the body says the
-type that its row says. A batch is in memory at a time, and no read transaction stays open between batches.
+type that its row says. No read transaction stays open between batches.
 What a fact means is not decided here: a column holds what the entry set, and null where it set nothing.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -44,10 +45,18 @@ class Batch:
 def read_batches(ledger: Ledger, from_n: int, to_n: int, batch_size: int) -> Iterator[Batch]:
     """Yield the entries `from_n` up to and without `to_n` in batches of at most `batch_size` entries.
 
-    Raises LogBroken at an entry that is missing, does not give its hash, or cannot be read.
+    While the caller works on a batch the next one is read: two are in memory. Raises LogBroken at an entry that is
+    missing, does not give its hash, or cannot be read.
     """
-    for start in range(from_n, to_n, batch_size):
-        yield _read_batch(ledger, start, min(start + batch_size, to_n))
+    with ThreadPoolExecutor(1) as reader:
+        ahead: Future[Batch] | None = None
+        for start in range(from_n, to_n, batch_size):
+            following = reader.submit(_read_batch, ledger, start, min(start + batch_size, to_n))
+            if ahead:
+                yield ahead.result()
+            ahead = following
+        if ahead:
+            yield ahead.result()
 
 
 def read_frames(ledger: Ledger, from_n: int, to_n: int) -> dict[str, pl.DataFrame]:
