@@ -1,6 +1,7 @@
 """The command line of dealbook: one page of verbs. Each imports what it needs when it runs, so that help is instant.
 
-`dealbook_audit` and `dealbook_mapping` hold the verbs under those words, `dealbook_console` what all verbs share.
+`dealbook_audit`, `dealbook_ledger` and `dealbook_mapping` hold the verbs under those words, `dealbook_console` what all
+verbs share.
 
 Exit codes: 0 done, 1 the answer is no (rejects under --strict, failed checks, tampering), 2 the call can't be served.
 """
@@ -18,6 +19,7 @@ import typer
 from dealbook_audit import audit_app
 from dealbook_backup import backup, restore
 from dealbook_console import AsJson, err, open_ledger, out, print_json, read_day, read_settings
+from dealbook_ledger import ledger_app
 from dealbook_mapping import mapping_app
 
 app = typer.Typer(
@@ -35,6 +37,7 @@ app.add_typer(mapping_app, name="mapping")
 app.add_typer(token_app, name="token")
 app.add_typer(publish_app, name="publish")
 app.add_typer(audit_app, name="audit")
+app.add_typer(ledger_app, name="ledger")
 app.command(epilog="Example: dealbook backup /backups/2026-03-31")(backup)
 app.command(epilog="Example: dealbook restore /backups/2026-03-31 --force")(restore)
 

@@ -54,6 +54,7 @@ OWN_STATUSES: dict[str, int] = {
     NothingPublished.code: 503,
     "log-not-continued": 503,
     "ledger-not-answering": 503,
+    "ledger-moved": 503,
     "disk-full": 507,
 }
 
@@ -125,6 +126,7 @@ def status_of(fact: facts.DealbookError) -> int:
         (facts.Invalid, 422),
         (facts.LogNotContinued, 503),
         (facts.LedgerNotAnswering, 503),
+        (facts.LedgerMoved, 503),
         (facts.DiskFull, 507),
     )
     return next((status for branch, status in branches if isinstance(fact, branch)), 500)

@@ -40,8 +40,9 @@ def parse_address(address: str) -> URL:
 
 
 def show_address(address: str) -> str:
-    """Return an address as people may see it: without its password."""
-    return parse_address(address).render_as_string(hide_password=True)
+    """Return an address as people write it and may see it: without the driver, and without its password."""
+    url = parse_address(address)
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
 def sqlite_path(address: str) -> Path | None:

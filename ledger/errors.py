@@ -40,6 +40,8 @@
         ├── LedgerNotInitialised
         ├── LedgerOutOfDate
         ├── BackupRefused           a backup that cannot be made or put back as asked
+        ├── MoveRefused             a ledger that cannot be moved to another database as asked
+        ├── LedgerMoved             this one was moved, and is closed to writing
         ├── KeysExposed
         ├── LogForked               two writers met on one chain; the transaction is rolled back
         ├── DiskFull                a write did not fit; nothing of it is kept, reading goes on
@@ -257,6 +259,14 @@ class LedgerOutOfDate(LedgerUnavailable):
 
 class BackupRefused(LedgerUnavailable):
     """A backup cannot be made or put back as asked; nothing was changed."""
+
+
+class MoveRefused(LedgerUnavailable):
+    """A ledger cannot be moved as asked; both databases are as they were."""
+
+
+class LedgerMoved(LedgerUnavailable):
+    """The ledger was moved to another database; here it can still be read."""
 
 
 class KeysExposed(LedgerUnavailable):

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from ledger.actors import SYSTEM
+from ledger.closing import name_closing, refuse_if_closed
 from ledger.columns import Confidence, JsonText, Money, Rate, UtcDateTime, word
 from ledger.databases import (
     count_writers,
@@ -30,7 +31,7 @@ from ledger.databases import (
     sqlite_path,
     use_wal,
 )
-from ledger.errors import KeysExposed, LedgerNotInitialised, LedgerOutOfDate, UnloggedChange
+from ledger.errors import KeysExposed, LedgerNotInitialised, LedgerOutOfDate, LogForked, UnloggedChange
 from ledger.identifiers import new_id
 from ledger.log.chain import append_entries
 from ledger.log.checkpoint import make_checkpoint
@@ -76,7 +77,7 @@ class Ledger:
         if path is not None and not path.exists():
             raise LedgerNotInitialised(f"There is no ledger at {path}. Make one with `dealbook init`.")
         ledger = cls(address, settings)
-        found = _schema_version(ledger)
+        found = schema_version(ledger)
         if found is None:
             raise LedgerNotInitialised(f"{show_address(address)} holds no ledger. Make one with `dealbook init`.")
         if found != HEAD:
@@ -93,7 +94,7 @@ class Ledger:
     def write(self) -> Iterator[Session]:
         """A write transaction; it commits at the end and rolls back when an error leaves it.
 
-        Raises `WriteContended` when it met another that it could not wait for.
+        Raises `WriteContended` when it met another that it could not wait for, `LedgerMoved` when the ledger was moved.
         """
         session = Session(self._writer, expire_on_commit=False, info=self._info() | {"is_writing": True})
         _guard(session)
@@ -101,11 +102,13 @@ class Ledger:
             with session, session.begin():
                 session.connection()  # SQLite: take the lock now, before anything is read
                 yield session
+        except LogForked as error:
+            raise name_closing(error.__cause__) or error from error.__cause__
         except DBAPIError as error:
-            contention = name_contention(error)
-            if contention is None:
+            fact = name_contention(error) or name_closing(error)
+            if fact is None:
                 raise
-            raise contention from error
+            raise fact from error
         if "last_placed" in session.info:
             self.settle(session.info["last_placed"])
 
@@ -143,15 +146,17 @@ def initialise(settings: Settings) -> Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(address, settings)
     is_known = (settings.keys_dir / "pepper").exists() and is_key_introduced(settings.keys_dir)
-    if is_known and _schema_version(ledger) == HEAD:
+    if is_known and schema_version(ledger) == HEAD:
         read_pepper(settings.keys_dir)
+        with ledger.read() as session:
+            refuse_if_closed(session)
         return ledger
     with (settings.keys_dir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may start at once; the second finds all done
         _make_pepper(settings.keys_dir)
         if path is not None:
             use_wal(ledger.engine)
-        if _schema_version(ledger) != HEAD:
+        if schema_version(ledger) != HEAD:
             from ledger.migrations.upgrade import upgrade_to_head
 
             with ledger._writer.begin() as connection:
@@ -204,7 +209,8 @@ def _make_pepper(keys_dir: Path) -> None:
             file.write(secrets.token_bytes(32))
 
 
-def _schema_version(ledger: Ledger) -> str | None:
+def schema_version(ledger: Ledger) -> str | None:
+    """Return the step of the schema that a database is at; None where there is no ledger."""
     with ledger.read() as session:
         try:
             found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -72,6 +72,13 @@ def number_entries(engine: Engine, last: tuple[str, int] | None = None) -> int:
     return numbered
 
 
+def number_held_entries(session: Session) -> None:
+    """Give every committed entry its leaf index within this transaction, which keeps others from writing entries."""
+    connection = session.connection()
+    while not _is_numbered_at_once(connection.dialect) and connection.execute(_NUMBER).rowcount:
+        continue
+
+
 def every_entry() -> Subquery:
     """Return all entries to be queried, those without a leaf index too (`n` null): what a chain holds right now."""
     return union_all(
