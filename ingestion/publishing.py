@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from ingestion.errors import PublicationMissing, PublishFailed
 from ingestion.jobs_registry import write_jobs_registry
-from ingestion.mart_digests import MartDigest, digest_mart, list_marts
+from ingestion.mart_digests import MartDigest, digest_mart, fingerprint_mart, list_marts
 from ingestion.warehouse import WAIT_SECONDS, open_warehouse
 
 POINTER_NAME = "CURRENT"
@@ -121,9 +121,9 @@ def publish_marts(
         )
         building = published_dir / f"{BUILDING_PREFIX}{run_id}.duckdb"
         on_step("copy")
-        publication = _copy(warehouse_path, building, publication, run_records)
+        publication, built = _copy(warehouse_path, building, publication, run_records)
         on_step("verify")
-        _verify(building, publication)
+        _verify(building, built)
         on_step("seal")
         building.chmod(0o444)
         _sync(building)
@@ -181,8 +181,14 @@ def rollback_publication(published_dir: Path, name: str | None = None) -> Public
 # --- copy and proof ---------------------------------------------------------------------------------------------------
 
 
-def _copy(warehouse_path: Path, building: Path, publication: Publication, run_records: Path | None) -> Publication:
-    """Copy every mart, ordered, with its comments, and write the manifest; DuckDB streams, nothing passes Python."""
+def _copy(
+    warehouse_path: Path, building: Path, publication: Publication, run_records: Path | None
+) -> tuple[Publication, dict[str, tuple[int, ...]]]:
+    """Copy every mart, ordered, with its comments, and write the manifest; return it, and a fingerprint of each mart.
+
+    Each mart is sorted once: its digest is taken from the copy, which lies in order, and `_verify` compares the copy
+    with what was built by fingerprints, which need no order.
+    """
     if not warehouse_path.exists():
         raise PublishFailed(f"There is no warehouse at {warehouse_path}: run `dealbook refresh`.")
     with open_warehouse(warehouse_path) as warehouse:
@@ -197,13 +203,15 @@ def _copy(warehouse_path: Path, building: Path, publication: Publication, run_re
                     f'CREATE TABLE published.main."{mart}" AS SELECT * FROM marts."{mart}" ORDER BY ALL'  # noqa: S608
                 )
                 _copy_comments(warehouse, mart)
-            publication = replace(publication, marts=[digest_mart(warehouse, "marts", mart) for mart in marts])
+            built = {mart: fingerprint_mart(warehouse, "marts", mart) for mart in marts}
+            digests = [digest_mart(warehouse, "main", mart, stored_in="published") for mart in marts]
+            publication = replace(publication, marts=digests)
             _write_manifest(warehouse, publication)
             write_jobs_registry(warehouse, "published.main", run_records)
             warehouse.execute("CHECKPOINT published")
         finally:
             warehouse.execute("DETACH published")
-    return publication
+    return publication, built
 
 
 def _copy_comments(warehouse: duckdb.DuckDBPyConnection, mart: str) -> None:
@@ -235,16 +243,15 @@ def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publicati
     )
 
 
-def _verify(path: Path, publication: Publication) -> None:
-    """Open the copy as a reader would and recompute every row count and digest from it."""
+def _verify(path: Path, built: dict[str, tuple[int, ...]]) -> None:
+    """Open the copy as a reader would and compare each mart, row for row, with what was built."""
     connection = duckdb.connect(path, read_only=True)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
         names = [name for name in list_marts(connection, "main") if name not in MANIFEST_TABLES]
-        found = {name: digest_mart(connection, "main", name) for name in names}
+        found = {name: fingerprint_mart(connection, "main", name) for name in names}
     finally:
         connection.close()
-    wrong = [mart.mart for mart in publication.marts if found.pop(mart.mart, None) != mart] + sorted(found)
+    wrong = [mart for mart, rows in built.items() if found.pop(mart, None) != rows] + sorted(found)
     if wrong:
         raise PublishFailed(
             f"The copies of {', '.join(wrong)} differ from what was built; readers stay on the publication before. "

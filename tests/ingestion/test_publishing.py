@@ -331,3 +331,36 @@ def test_publishing_works_while_this_process_has_the_warehouse_open(warehouse: P
         assert _publish(warehouse, published, "run-1").generation == 1
     finally:
         connection.close()
+
+
+def test_the_digest_of_a_publication_is_that_of_what_was_built(warehouse: Path, published: Path) -> None:
+    """It is taken from the copy as it lies there; sorted anew, from either, it is the same."""
+    with open_warehouse(warehouse) as connection:
+        connection.execute(
+            "CREATE TABLE marts.many AS SELECT hash(i) % 1000 AS x, 'row ' || i AS y, i / 3 AS z "
+            "FROM range(300000) t(i)"
+        )
+    publication = _publish(warehouse, published, "run-1")
+    with open_warehouse(warehouse) as connection:
+        assert [digest_mart(connection, "marts", found.mart) for found in publication.marts] == publication.marts
+    with duckdb.connect(published / publication.name, read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        assert [digest_mart(connection, "main", found.mart) for found in publication.marts] == publication.marts
+
+
+def test_a_copy_with_a_changed_value_is_not_published(warehouse: Path, published: Path) -> None:
+    """Also where the number of rows is the same, and where two rows have exchanged a value."""
+    for run, change in {
+        "run-1": "UPDATE numbers SET seventh = seventh + 1e-9 WHERE i = 5",
+        "run-2": "UPDATE numbers SET seventh = CASE i WHEN 1 THEN 2 / 7 ELSE 1 / 7 END WHERE i IN (1, 2)",
+        "run-3": "UPDATE deals SET agent_name = '' WHERE deal_id = 'd1'",
+    }.items():
+
+        def spoil(step: str, run: str = run, change: str = change) -> None:
+            if step == "verify":
+                with duckdb.connect(published / f".building-{run}.duckdb") as connection:
+                    connection.execute(change)
+
+        with pytest.raises(PublishFailed, match="differ"):
+            _publish(warehouse, published, run, on_step=spoil)
+        assert current_publication(published) is None
