@@ -6,7 +6,7 @@ import time
 
 from sqlalchemy.exc import OperationalError
 
-from ledger.errors import DealbookError
+from ledger.errors import DealbookError, LedgerNotAnswering
 from ledger.log.checkpoint import make_checkpoint, read_size
 from ledger.log.heads import record_heads_of_the_day
 from ledger.store import Ledger
@@ -59,8 +59,8 @@ class CheckpointKeeper:
     def _sign(self) -> bool:
         try:
             record_heads_of_the_day(self._ledger)
-        except OperationalError as error:  # a long import holds the ledger; the next checkpoint comes with it
-            log.warning("The heads of the day wait: %s", error.orig)
+        except (OperationalError, LedgerNotAnswering) as error:  # a long import holds it; the next checkpoint has them
+            log.warning("The heads of the day wait: %s", error)
         self._signed = make_checkpoint(self._ledger).size
         self._grown_at = None
         self._reported = ""

@@ -1,13 +1,10 @@
 """What routes ask for: a ledger session, who is calling, the published marts, the revision a writer has read.
 
-A session lives exactly as long as its endpoint (`scope="function"`): the commit comes before the answer is sent, so a
-failed commit is a 500 and never a 201. Only so many writers enter at once as the ledger's database lets write (SQLite:
-one), because one that holds a lock must never wait for a worker thread behind others that wait for the lock.
+A reading session lives exactly as long as its endpoint (`scope="function"`). How routes write is in `api.writing`.
 """
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -22,12 +19,12 @@ from sqlalchemy.orm import Session
 
 from api.callers import RecentCallers
 from api.denials import Denials
-from api.idempotency import begin_once
 from api.import_runs import ImportRuns
 from api.log_proofs import LogProofs
 from api.problems import FieldError, Problem, not_signed_in
 from api.published import Marts, PublishedMarts
 from api.rate_limits import RateLimits, address_of
+from api.writers import Writers
 from ledger import access
 from ledger.actors import Actor
 from ledger.errors import RevisionStale
@@ -51,7 +48,7 @@ class Service:
     marts: PublishedMarts
     limits: RateLimits
     denials: Denials
-    writers: asyncio.Semaphore
+    writers: Writers
     imports: ImportRuns
     proofs: LogProofs
     callers: RecentCallers = field(default_factory=RecentCallers)
@@ -127,23 +124,7 @@ def open_reading(service: ServiceDep) -> Iterator[Session]:
         yield session
 
 
-async def take_turn(service: ServiceDep, _: Annotated[None, Depends(refuse_strangers)]) -> AsyncIterator[None]:
-    """Wait, holding no thread, until the ledger's database has room for another writer."""
-    async with service.writers:
-        yield
-
-
-def open_writing(
-    request: Request, service: ServiceDep, _: Annotated[None, Depends(take_turn, scope="function")]
-) -> Iterator[Session]:
-    """Open a write transaction of the ledger; it commits when the endpoint is done and rolls back when it raises."""
-    with service.ledger.write() as session:
-        request.state.session = session
-        yield session
-
-
 Reading = Annotated[Session, Depends(open_reading, scope="function")]
-Writing = Annotated[Session, Depends(open_writing, scope="function")]
 
 
 def get_reader(
@@ -160,28 +141,7 @@ def get_reader(
     return actor
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the request's body as it came."""
-    return await request.body()
-
-
-def get_writer(
-    request: Request,
-    service: ServiceDep,
-    session: Writing,
-    body: Annotated[bytes, Depends(read_body)],
-    _token: Annotated[object, Security(bearer_scheme)],
-    _session: Annotated[object, Security(cookie_scheme)],
-) -> Actor:
-    """Return who is writing, looked up inside the transaction: a token revoked a moment ago changes nothing."""
-    actor = authenticate(session, request)
-    if actor is None:
-        raise turn_away(request, service)
-    return begin_once(request, session, actor, body)
-
-
 ReadingActor = Annotated[Actor, Depends(get_reader, scope="function")]
-WritingActor = Annotated[Actor, Depends(get_writer, scope="function")]
 
 
 def open_marts(service: ServiceDep) -> Iterator[Marts]:

@@ -25,6 +25,8 @@ _MEANINGS = {
 }
 READS_ONLY = "x-reads-only"
 """Marks a POST that changes nothing: it looks at what is sent."""
+_CREDENTIALS: list[dict[str, list[str]]] = [{"HTTPBearer": []}, {"APIKeyCookie": []}]
+"""Who writes must say who it is, in either way; routes that read say so themselves (`get_reader`)."""
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 Responses = dict[int | str, dict[str, Any]]
 
@@ -114,6 +116,7 @@ def install(app: FastAPI) -> None:
             for method, operation in operations.items():
                 if method != "get" and not operation.get(READS_ONLY):
                     _document_receipt(operation["responses"])
+                    operation.setdefault("security", _CREDENTIALS)
                 if "428" in operation["responses"]:
                     _require(operation, "if-match")
                 for status, response in operation["responses"].items():

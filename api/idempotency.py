@@ -6,14 +6,10 @@ repetition that arrives while the first still runs waits for it and then replays
 
 import hashlib
 import json
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from fastapi import Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.routing import APIRoute
 from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
@@ -94,22 +90,6 @@ def _find_money_chain(request: Request, session: Session) -> str | None:
 def keep_instead(request: Request, body: bytes) -> None:
     """Keep `body` for repetitions in place of the answer, which holds a secret that must not be stored."""
     request.state.body_to_keep = body
-
-
-class OnceRoute(APIRoute):
-    """A route that keeps its answer inside the request's transaction when the request carried a key."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler that keeps what the ordinary one answers."""
-        answer = super().get_route_handler()
-
-        async def answer_and_keep(request: Request) -> Response:
-            response = await answer(request)
-            if getattr(request.state, "keep_answer", None) is not None:
-                await run_in_threadpool(keep_answer, request, request.state.session, response)
-            return response
-
-        return answer_and_keep
 
 
 def keep_answer(request: Request, session: Session, response: Response) -> None:

@@ -1,6 +1,5 @@
 """The app: REST, sign-in, documents and the workspace, on one port."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -31,6 +30,7 @@ from api.routes import (
     sign_in,
 )
 from api.security import Guard, Meters
+from api.writers import Writers
 from ledger.settings import Settings
 from ledger.store import Ledger
 
@@ -49,7 +49,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         PublishedMarts(settings.published_dir),
         RateLimits(settings),
         Denials(ledger),
-        asyncio.Semaphore(ledger.concurrent_writers),
+        Writers(ledger),
         ImportRuns(settings, ledger),
         LogProofs(ledger),
     )
@@ -60,6 +60,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         keeper = CheckpointKeeper(service.ledger, settings.checkpoint_seconds)
         keeper.start()
         yield
+        await run_in_threadpool(service.writers.close)
         await run_in_threadpool(service.imports.stop)
         await run_in_threadpool(keeper.stop)
         service.marts.close()

@@ -6,6 +6,9 @@ names that its rules rest on, and waits for whoever holds them. The order is alw
 a circle: a name (`hold`), then deals by id (`hold_row`), then the heads of chains.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +16,7 @@ from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, m
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from ledger.errors import WriteContended
+from ledger.errors import LedgerNotAnswering, WriteContended
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another."""
@@ -73,6 +76,26 @@ def make_engines(address: str) -> tuple[Engine, Engine]:
 def count_writers(engine: Engine) -> int:
     """Return how many write transactions make sense at once in a process."""
     return 1 if is_sqlite(engine.dialect) else _WRITERS
+
+
+class Turns:
+    """Lets one thread of this process write at a time where the database does; on the others all go on at once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._lock = threading.Lock() if is_sqlite(dialect) else None
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Wait for a turn and have it until the end; raises `LedgerNotAnswering` after `BUSY_TIMEOUT_MS`."""
+        if self._lock is None:
+            yield
+            return
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+            raise LedgerNotAnswering("Another write has held the ledger for too long; nothing was changed. Try again.")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
 
 def hold(session: Session, name: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
@@ -23,6 +23,7 @@ from ledger.actors import SYSTEM
 from ledger.closing import name_closing, refuse_if_closed
 from ledger.columns import Confidence, JsonText, Money, Rate, UtcDateTime, word
 from ledger.databases import (
+    Turns,
     count_writers,
     is_sqlite,
     make_engines,
@@ -60,10 +61,13 @@ class Ledger:
     """A handle on the ledger, to be kept for the life of the process and shared by its threads."""
 
     def __init__(self, address: str, settings: Settings) -> None:
-        self.engine, self._writer = make_engines(address)
-        self.settings = settings
-        self.concurrent_writers = count_writers(self.engine)
+        self._attach(*make_engines(address), settings)
         weakref.finalize(self, self.engine.dispose)  # whoever forgets it leaves no connection behind
+
+    def _attach(self, engine: Engine, writer: Engine, settings: Settings) -> None:
+        self.engine, self._writer, self.settings = engine, writer, settings
+        self.concurrent_writers = count_writers(engine)
+        self._turns = Turns(engine.dialect)
 
     @classmethod
     def open(cls, url: str | None = None, settings: Settings | None = None) -> "Ledger":
@@ -96,21 +100,28 @@ class Ledger:
 
         Raises `WriteContended` when it met another that it could not wait for, `LedgerMoved` when the ledger was moved.
         """
-        session = Session(self._writer, expire_on_commit=False, info=self._info() | {"is_writing": True})
-        _guard(session)
-        try:
-            with session, session.begin():
-                session.connection()  # SQLite: take the lock now, before anything is read
-                yield session
-        except LogForked as error:
-            raise name_closing(error.__cause__) or error from error.__cause__
-        except DBAPIError as error:
-            fact = name_contention(error) or name_closing(error)
-            if fact is None:
-                raise
-            raise fact from error
+        with self.begin_writing() as connection, self.session_on(connection) as session:
+            yield session
         if "last_placed" in session.info:
             self.settle(session.info["last_placed"])
+
+    @contextmanager
+    def begin_writing(self) -> Iterator[Connection]:
+        """The connection of a write transaction, to be worked on through `session_on`.
+
+        On SQLite it holds the lock from the first moment, before anything is read; threads of one process take turns
+        for it here, because SQLite's own waiting sleeps longer and longer and lets latecomers pass.
+        """
+        with _named_facts(), self._turns.take(), self._writer.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def session_on(self, connection: Connection) -> Iterator[Session]:
+        """A session that works within the transaction of `begin_writing`; whoever began that commits it."""
+        info = self._info() | {"is_writing": True}
+        with _named_facts(), _WritingSession(connection, expire_on_commit=False, info=info) as session:
+            yield session
+            session.flush()
 
     def settle(self, last: tuple[str, int] | None = None) -> None:
         """Give a leaf index to what is committed and has none: all of it, or up to a writer's `last` entry.
@@ -222,9 +233,22 @@ def schema_version(ledger: Ledger) -> str | None:
         return None if found is None else str(found)
 
 
-def _guard(session: Session) -> None:
-    event.listen(session, "before_flush", _refuse_unlogged_rows)
-    event.listen(session, "do_orm_execute", _refuse_unlogged_statement)
+@contextmanager
+def _named_facts() -> Iterator[None]:
+    """Raise what stopped a writer as the fact that it is: another writer, or a ledger that was moved away."""
+    try:
+        yield
+    except LogForked as error:
+        raise name_closing(error.__cause__) or error from error.__cause__
+    except DBAPIError as error:
+        fact = name_contention(error) or name_closing(error)
+        if fact is None:
+            raise
+        raise fact from error
+
+
+class _WritingSession(Session):
+    """A session that changes protected tables through the log alone."""
 
 
 def _refuse_unlogged_rows(session: Session, _context: UOWTransaction, _instances: Any) -> None:
@@ -239,3 +263,7 @@ def _refuse_unlogged_statement(state: ORMExecuteState) -> None:
         name = getattr(getattr(state.statement, "table", None), "name", "")
         if name in PROTECTED_TABLES:
             raise UnloggedChange(f"{name} is a fold of the log: change it through the functions of `ledger`.")
+
+
+event.listen(_WritingSession, "before_flush", _refuse_unlogged_rows)
+event.listen(_WritingSession, "do_orm_execute", _refuse_unlogged_statement)

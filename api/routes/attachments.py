@@ -3,21 +3,22 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
+from sqlalchemy.orm import Session
 
-from api.dependencies import Reading, ReadingActor, Writing, WritingActor, refuse_unknown_parameters
+from api.dependencies import Reading, ReadingActor, refuse_unknown_parameters
 from api.documentation import EVERYWHERE, READS, WRITES, documented_key
-from api.idempotency import OnceRoute
 from api.receipts import leave_receipt
 from api.routes.deals import DealId
 from api.schemas import attachments as shapes
+from api.writing import writes
 from ledger import deals
+from ledger.actors import Actor
 
 router = APIRouter(
     prefix="/api/v1/deals/{deal_id}",
     tags=["deals"],
     dependencies=[Depends(refuse_unknown_parameters)],
     responses=EVERYWHERE,
-    route_class=OnceRoute,
 )
 
 Identifier = Annotated[str, Path(max_length=64)]
@@ -31,8 +32,9 @@ def list_contacts(session: Reading, actor: ReadingActor, deal_id: DealId) -> sha
 
 
 @router.post("/contacts", status_code=201, responses=WRITES, summary="Add a contact", openapi_extra=documented_key())
+@writes
 def add_contact(
-    session: Writing, actor: WritingActor, deal_id: DealId, body: shapes.NewContact, response: Response
+    session: Session, actor: Actor, deal_id: DealId, body: shapes.NewContact, response: Response
 ) -> shapes.ContactAnswer:
     """The log's entry holds commitments to the personal fields, not the fields, so that they can be erased."""
     contact = deals.add_contact(session, actor, deal_id, **body.model_dump())
@@ -41,9 +43,8 @@ def add_contact(
 
 
 @router.delete("/contacts/{contact_id}", status_code=204, responses=WRITES, summary="Erase a contact's personal data")
-def erase_contact(
-    session: Writing, actor: WritingActor, deal_id: DealId, contact_id: Identifier, response: Response
-) -> None:
+@writes
+def erase_contact(session: Session, actor: Actor, deal_id: DealId, contact_id: Identifier, response: Response) -> None:
     """For good; that there was a contact stays, and the log still verifies. Repeating it changes nothing."""
     deals.erase_contact(session, actor, deal_id, contact_id)
     leave_receipt(session, deal_id, response)
@@ -57,8 +58,9 @@ def list_documents(session: Reading, actor: ReadingActor, deal_id: DealId) -> sh
 
 
 @router.post("/documents", status_code=201, responses=WRITES, summary="Add a document", openapi_extra=documented_key())
+@writes
 def add_document(
-    session: Writing, actor: WritingActor, deal_id: DealId, body: shapes.NewDocument, response: Response
+    session: Session, actor: Actor, deal_id: DealId, body: shapes.NewDocument, response: Response
 ) -> shapes.DocumentAnswer:
     """The paper itself stays where `uri` says; give its `sha256` to prove later that it is the same."""
     document = deals.add_document(session, actor, deal_id, **body.model_dump())
@@ -69,8 +71,9 @@ def add_document(
 @router.delete(
     "/documents/{document_id}", status_code=204, responses=WRITES, summary="Erase what is personal in a document"
 )
+@writes
 def erase_document(
-    session: Writing, actor: WritingActor, deal_id: DealId, document_id: Identifier, response: Response
+    session: Session, actor: Actor, deal_id: DealId, document_id: Identifier, response: Response
 ) -> None:
     """Title, address and metadata go for good; type and digest stay. Repeating it changes nothing."""
     deals.erase_document(session, actor, deal_id, document_id)

@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy.orm import Session
 
 from api.dependencies import (
     Reading,
     ReadingActor,
     RevisionDep,
-    Writing,
-    WritingActor,
     refuse_unknown_parameters,
 )
 from api.documentation import EVERYWHERE, READS, REVISED, WRITES, documented_key
-from api.idempotency import OnceRoute
 from api.receipts import leave_receipt
 from api.schemas import commissions as shapes
+from api.writing import writes
 from ledger import commissions
 from ledger.access import Action, get_deal
+from ledger.actors import Actor
 from ledger.tables import Commission
 from ledger.vocabulary import CommissionStatus
 
@@ -27,7 +27,6 @@ router = APIRouter(
     tags=["commissions"],
     dependencies=[Depends(refuse_unknown_parameters)],
     responses=EVERYWHERE,
-    route_class=OnceRoute,
 )
 
 Identifier = Annotated[str, Path(max_length=64)]
@@ -94,8 +93,9 @@ def list_deal_commissions(
     summary="Record a commission",
     openapi_extra=documented_key(),
 )
+@writes
 def record_commission(
-    session: Writing, actor: WritingActor, deal_id: Identifier, body: shapes.NewCommissionBody, response: Response
+    session: Session, actor: Actor, deal_id: Identifier, body: shapes.NewCommissionBody, response: Response
 ) -> shapes.CommissionAnswer:
     """A pending line for an agent, one for each kind. Confirming computes its amount unless one is given."""
     agent_id = body.agent_id or get_deal(session, actor, deal_id).agent_id
@@ -115,9 +115,10 @@ def record_commission(
     summary="Confirm, invoice, pay or write off",
     openapi_extra=documented_key(),
 )
+@writes
 def move_commission(
-    session: Writing,
-    actor: WritingActor,
+    session: Session,
+    actor: Actor,
     revision: RevisionDep,
     commission_id: Identifier,
     body: shapes.StatusMove,
@@ -145,8 +146,9 @@ def move_commission(
     summary="Adjust a commission",
     openapi_extra=documented_key(),
 )
+@writes
 def adjust_commission(
-    session: Writing, actor: WritingActor, commission_id: Identifier, body: shapes.NewAdjustment, response: Response
+    session: Session, actor: Actor, commission_id: Identifier, body: shapes.NewAdjustment, response: Response
 ) -> shapes.AdjustmentAnswer:
     """A clawback, bonus or correction, in the commission's currency."""
     adjustment = commissions.adjust_commission(
@@ -169,8 +171,9 @@ def adjust_commission(
     summary="Dispute a commission",
     openapi_extra=documented_key(),
 )
+@writes
 def open_dispute(
-    session: Writing, actor: WritingActor, commission_id: Identifier, body: shapes.NewDispute, response: Response
+    session: Session, actor: Actor, commission_id: Identifier, body: shapes.NewDispute, response: Response
 ) -> shapes.DisputeAnswer:
     """The commission is disputed until a manager resolves it, and then returns to the status before."""
     dispute = commissions.open_dispute(
@@ -190,8 +193,9 @@ def open_dispute(
 @router.post(
     "/disputes/{dispute_id}/resolve", responses=WRITES, summary="Resolve a dispute", openapi_extra=documented_key()
 )
+@writes
 def resolve_dispute(
-    session: Writing, actor: WritingActor, dispute_id: Identifier, body: shapes.Resolution, response: Response
+    session: Session, actor: Actor, dispute_id: Identifier, body: shapes.Resolution, response: Response
 ) -> shapes.DisputeAnswer:
     """A manager's act, and never on their own line."""
     dispute = commissions.resolve_dispute(

@@ -12,15 +12,13 @@ from api.dependencies import (
     Revision,
     RevisionDep,
     ServiceDep,
-    Writing,
-    WritingActor,
     refuse_unknown_parameters,
 )
 from api.documentation import EVERYWHERE, READS, REVISED, REVISED_IF_ASKED, WRITES, documented_key
-from api.idempotency import OnceRoute
 from api.receipts import leave_receipt
 from api.schemas import deals as shapes
 from api.schemas.fields import TimeGiven
+from api.writing import writes
 from ledger import deals
 from ledger.access import Action
 from ledger.actors import Actor
@@ -32,7 +30,6 @@ router = APIRouter(
     tags=["deals"],
     dependencies=[Depends(refuse_unknown_parameters)],
     responses=EVERYWHERE,
-    route_class=OnceRoute,
 )
 
 DealId = Annotated[str, Path(max_length=64)]
@@ -76,8 +73,9 @@ def list_deals(
 
 
 @router.post("", status_code=201, responses=WRITES, summary="Open a deal", openapi_extra=documented_key())
+@writes
 def open_deal(
-    session: Writing, actor: WritingActor, service: ServiceDep, body: shapes.NewDealBody, response: Response
+    session: Session, actor: Actor, service: ServiceDep, body: shapes.NewDealBody, response: Response
 ) -> shapes.DealAnswer:
     """Agents open their own; managers may name the agent."""
     values = body.model_dump(exclude={"effective_at"}, exclude_none=True)
@@ -99,9 +97,10 @@ def read_deal(session: Reading, actor: ReadingActor, deal_id: DealId, response: 
 
 
 @router.patch("/{deal_id}", responses=WRITES | REVISED, summary="Change a deal")
+@writes
 def change_deal(
-    session: Writing,
-    actor: WritingActor,
+    session: Session,
+    actor: Actor,
     revision: RevisionDep,
     deal_id: DealId,
     body: shapes.DealChanges,
@@ -119,9 +118,10 @@ def change_deal(
     summary="Move a deal to another stage",
     openapi_extra=documented_key(),
 )
+@writes
 def advance_stage(
-    session: Writing,
-    actor: WritingActor,
+    session: Session,
+    actor: Actor,
     revision: RevisionDep,
     deal_id: DealId,
     body: shapes.StageMove,
@@ -136,9 +136,10 @@ def advance_stage(
 @router.post(
     "/{deal_id}/cancel", responses=WRITES | REVISED_IF_ASKED, summary="Cancel a deal", openapi_extra=documented_key()
 )
+@writes
 def cancel_deal(
-    session: Writing,
-    actor: WritingActor,
+    session: Session,
+    actor: Actor,
     revision: OptionalRevisionDep,
     deal_id: DealId,
     body: shapes.Cancellation,
@@ -152,9 +153,10 @@ def cancel_deal(
 @router.post(
     "/{deal_id}/reopen", responses=WRITES | REVISED_IF_ASKED, summary="Reopen a deal", openapi_extra=documented_key()
 )
+@writes
 def reopen_deal(
-    session: Writing,
-    actor: WritingActor,
+    session: Session,
+    actor: Actor,
     revision: OptionalRevisionDep,
     deal_id: DealId,
     body: shapes.Reopening,
@@ -169,9 +171,10 @@ def reopen_deal(
 @router.post(
     "/{deal_id}/assign", responses=WRITES | REVISED_IF_ASKED, summary="Hand a deal over", openapi_extra=documented_key()
 )
+@writes
 def assign_deal(
-    session: Writing,
-    actor: WritingActor,
+    session: Session,
+    actor: Actor,
     revision: OptionalRevisionDep,
     deal_id: DealId,
     body: shapes.Assignment,

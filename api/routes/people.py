@@ -4,13 +4,16 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from sqlalchemy.orm import Session
 
-from api.dependencies import Reading, ReadingActor, Writing, WritingActor, read_clock, refuse_unknown_parameters
+from api.dependencies import Reading, ReadingActor, read_clock, refuse_unknown_parameters
 from api.documentation import EVERYWHERE, READS, WRITES, documented_key
-from api.idempotency import OnceRoute, keep_instead
+from api.idempotency import keep_instead
 from api.receipts import leave_receipt_of
 from api.schemas import people as shapes
+from api.writing import writes
 from ledger import access, people_lists
+from ledger.actors import Actor
 from ledger.vocabulary import Role
 
 router = APIRouter(
@@ -18,7 +21,6 @@ router = APIRouter(
     tags=["people"],
     dependencies=[Depends(refuse_unknown_parameters)],
     responses=EVERYWHERE,
-    route_class=OnceRoute,
 )
 
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
@@ -48,7 +50,8 @@ def list_users(
 
 
 @router.post("/users", status_code=201, responses=WRITES, summary="Add a user", openapi_extra=documented_key())
-def create_user(session: Writing, actor: WritingActor, body: shapes.NewUser, response: Response) -> shapes.UserAnswer:
+@writes
+def create_user(session: Session, actor: Actor, body: shapes.NewUser, response: Response) -> shapes.UserAnswer:
     """An administrator's act; the user gets in once there is a token or a log-in link."""
     user = access.create_user(session, actor, name=body.name, email=body.email, role=body.role)
     leave_receipt_of(session, "sys", response)
@@ -69,8 +72,9 @@ def list_tokens(
 
 
 @router.post("/tokens", status_code=201, responses=WRITES, summary="Make a token", openapi_extra=documented_key())
+@writes
 def create_token(
-    request: Request, session: Writing, actor: WritingActor, body: shapes.NewToken, response: Response
+    request: Request, session: Session, actor: Actor, body: shapes.NewToken, response: Response
 ) -> shapes.NewTokenAnswer:
     """An administrator's act. The secret is shown in this answer and never again, not even to a repeated request."""
     expires_at = read_clock() + timedelta(days=body.expires_in_days)
@@ -82,8 +86,9 @@ def create_token(
 
 
 @router.delete("/tokens/{token_id}", status_code=204, responses=WRITES, summary="Revoke a token")
+@writes
 def revoke_token(
-    session: Writing, actor: WritingActor, token_id: Annotated[str, Path(max_length=64)], response: Response
+    session: Session, actor: Actor, token_id: Annotated[str, Path(max_length=64)], response: Response
 ) -> None:
     """An administrator's act: from the next request on the token opens nothing. Repeating it changes nothing."""
     access.revoke_token(session, actor, token_id)

@@ -34,10 +34,7 @@ class LedgerOnDisk(Ledger):
     """The ledger over an engine of the test's own; its sessions and transactions are the real ones."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        self.engine = engine
-        self._writer = engine.execution_options(dealbook_write=True)
-        self.settings = settings
-        self.concurrent_writers = databases.count_writers(engine)
+        self._attach(engine, engine.execution_options(dealbook_write=True), settings)
 
 
 def open_on(disk: LossyDisk, settings: Settings, checkpoint_pages: int) -> Ledger:
