@@ -8,6 +8,7 @@ Every step says what it does and how long it took, works without a terminal, and
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import socket
 import time
@@ -187,6 +188,8 @@ def serve_api(settings: Settings, console: Console, *, announce: Callable[[str],
             time.sleep(0.1)
 
     Thread(target=tell_when_ready, daemon=True).start()
+    gc.collect()
+    gc.freeze()  # what is there now stays as long as we serve: walking it again and again took a tenth of the time
     with contextlib.suppress(KeyboardInterrupt), listener:
         server.run(sockets=[listener])
     console.print("Stopped.")

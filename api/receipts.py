@@ -6,10 +6,9 @@ Whoever keeps it can later show that the log must hold that entry, whatever anyb
 from typing import Any
 
 from fastapi import Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ledger.tables.log import AuditChain
+from ledger.log.chain import read_head
 
 HEADER = "Audit-Receipt"
 DOCUMENTED: dict[str, Any] = {
@@ -32,5 +31,7 @@ def leave_receipt(session: Session, deal_id: str, response: Response) -> None:
 
 def leave_receipt_of(session: Session, chain: str, response: Response) -> None:
     """Put the receipt of the newest entry of any chain into the answer."""
-    seq, digest = session.execute(select(AuditChain.seq, AuditChain.hash).where(AuditChain.chain == chain)).one()
-    response.headers[HEADER] = f"{chain};{seq};{digest.hex()}"
+    head = read_head(session, chain)
+    if head is None:
+        raise LookupError(f"The chain {chain} has no entry to give a receipt of.")
+    response.headers[HEADER] = f"{chain};{head[0]};{head[1].hex()}"

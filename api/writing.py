@@ -7,16 +7,19 @@
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.dependencies import Service, ServiceDep, authenticate, refuse_strangers, turn_away
 from api.idempotency import begin_once, keep_answer
+from ledger.actors import Actor
 
 Endpoint = Callable[..., BaseModel | None]
 
@@ -33,11 +36,18 @@ class Write:
         """Answer with what `endpoint` returns, when its turn has come and what it wrote is committed."""
         return await self.service.writers.run(functools.partial(self._answer, endpoint, given))  # type: ignore[no-any-return]
 
-    def _answer(self, endpoint: Endpoint, given: dict[str, Any], session: Session) -> Response:
+    async def admit(self) -> None:
+        """Raise what a request is answered with before its body is looked at: for who sends it, and for its key."""
+        await self.service.writers.run(self._admit)
+
+    def _admit(self, session: Session) -> Actor:
         actor = authenticate(session, self.request)
         if actor is None:
             raise turn_away(self.request, self.service)
-        actor = begin_once(self.request, session, actor, self.body)
+        return begin_once(self.request, session, actor, self.body)
+
+    def _answer(self, endpoint: Endpoint, given: dict[str, Any], session: Session) -> Response:
+        actor = self._admit(session)
         said = endpoint(session=session, actor=actor, **given)
         headers = given["response"].headers
         status = self.request.scope["route"].status_code or 200
@@ -50,7 +60,27 @@ class Write:
 
 async def begin_write(request: Request, service: ServiceDep, _: Annotated[None, Depends(refuse_strangers)]) -> Write:
     """Return the request, which somebody sent who was known a moment ago, with its body as it came."""
-    return Write(request, service, await request.body())
+    request.state.write = Write(request, service, await request.body())
+    return request.state.write  # type: ignore[no-any-return]
+
+
+class WriteRoute(APIRoute):
+    """A route of a router that writes: an unknown caller or a used key is told so even when the body is invalid."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the ordinary handler with that order of refusals."""
+        answer = super().get_route_handler()
+
+        async def answer_in_order(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except RequestValidationError:
+                write: Write | None = getattr(request.state, "write", None)
+                if write is not None:
+                    await write.admit()
+                raise
+
+        return answer_in_order
 
 
 def writes(endpoint: Endpoint) -> Callable[..., Awaitable[Response]]:

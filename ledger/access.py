@@ -15,9 +15,9 @@ import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from ledger.actors import SYSTEM, Actor
@@ -41,6 +41,7 @@ from ledger.identifiers import new_id
 from ledger.log.chain import now_utc
 from ledger.log.entry import Draft
 from ledger.rights import RIGHTS, Action, Line, Scope, Target, is_permitted
+from ledger.statements import RowByKey, Statement
 from ledger.store import read_pepper, settings_of
 from ledger.tables import AgentDeal, ApiToken, Commission, LoginLink, User, WorkspaceSession
 from ledger.vocabulary import Role
@@ -58,14 +59,7 @@ def authorize(session: Session, actor: Actor, action: Action, target: Target = N
     """
     if actor.kind == "system":
         return
-    user = session.get(User, actor.id)
-    if user is None or not user.active or user.role != actor.role:
-        raise NotPermitted("Your rights have changed. Log in again.")
-    _hold(session, user)
-    if actor.token_id is not None:
-        token = session.get(ApiToken, actor.token_id)
-        if token is None or token.revoked_at is not None or token.expires_at <= now_utc():
-            raise NotPermitted("This token no longer works. Ask an administrator for a new one.")
+    _check_caller(session, actor)
     if is_permitted(actor, action, target):
         return
     if not _is_visible(actor, target):
@@ -74,9 +68,26 @@ def authorize(session: Session, actor: Actor, action: Action, target: Target = N
     raise NotPermitted(f"The role {actor.role} may not {doing} here. Ask someone whose role allows it.")
 
 
-def _hold(session: Session, *rows: object) -> None:
-    """Keep rows as long as the session: it forgets what nobody holds, and would read it again for the next check."""
-    session.info.setdefault("held", set()).update(rows)
+def _check_caller(session: Session, actor: Actor) -> None:
+    """Raise unless user and token are good now; asked once in a transaction, unless one of them changes in it."""
+    good = session.info.setdefault("callers", set())
+    if (actor.id, actor.role, actor.token_id) in good:
+        return
+    user = _USERS.first(session, id=actor.id)
+    if user is None or user != (actor.role, True):
+        raise NotPermitted("Your rights have changed. Log in again.")
+    if actor.token_id is not None:
+        token = _TOKENS.first(session, id=actor.token_id)
+        if token is None or token[1] is not None or token[0] <= now_utc():
+            raise NotPermitted("This token no longer works. Ask an administrator for a new one.")
+    good.add((actor.id, actor.role, actor.token_id))
+
+
+_USERS = Statement(select(User.role, User.active).where(User.id == bindparam("id")))
+_TOKENS = Statement(select(ApiToken.expires_at, ApiToken.revoked_at).where(ApiToken.id == bindparam("id")))
+_DEALS = RowByKey(AgentDeal)
+_COMMISSIONS = RowByKey(Commission)
+_DEAL_OF = Statement(select(Commission.deal_id).where(Commission.id == bindparam("id")))
 
 
 def _is_visible(actor: Actor, target: Target) -> bool:
@@ -92,11 +103,10 @@ def line_of(deal: AgentDeal, commission_agent_id: str) -> Line:
 
 def get_deal(session: Session, actor: Actor, deal_id: str, action: Action = Action.READ_DEAL) -> AgentDeal:
     """Return the deal, having checked `action`; raise `DealNotFound` when it is missing or hidden."""
-    deal = hold_row(session, AgentDeal, deal_id)
+    deal = _DEALS.get(session, deal_id)
     if deal is None:
         raise DealNotFound(deal_id)
     authorize(session, actor, action, deal)
-    _hold(session, deal)
     return deal
 
 
@@ -104,9 +114,9 @@ def get_commission(
     session: Session, actor: Actor, commission_id: str, action: Action = Action.READ_COMMISSION
 ) -> Commission:
     """Return the commission, having checked `action`; raise `CommissionNotFound` when it is missing or hidden."""
-    commission = session.get(Commission, commission_id)
-    deal = hold_row(session, AgentDeal, commission.deal_id) if commission else None
-    commission = hold_row(session, Commission, commission_id)
+    deal_id = _DEAL_OF.first(session, id=commission_id)
+    deal = _DEALS.get(session, deal_id[0]) if deal_id else None
+    commission = _COMMISSIONS.get(session, commission_id)
     if commission is None or deal is None:
         raise CommissionNotFound(commission_id)
     authorize(session, actor, action, line_of(deal, commission.agent_id))
@@ -203,7 +213,6 @@ def _check_email(email: str | None) -> str | None:
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TOKEN = re.compile(r"dbk_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}\Z")
-_Secret = TypeVar("_Secret", ApiToken, LoginLink, WorkspaceSession)
 
 
 def _checksum(text: str) -> str:
@@ -223,14 +232,40 @@ def _digest(session: Session, secret: str) -> bytes:
     return hmac.new(read_pepper(settings_of(session).keys_dir), secret.encode("utf-8", "replace"), sha256).digest()
 
 
-def _find_secret(session: Session, model: type[_Secret], secret: str) -> tuple[_Secret, User] | None:
+def _find_link(session: Session, secret: str) -> tuple[LoginLink, User] | None:
     row = session.execute(
-        select(model, User).join(User, User.id == model.user_id).where(model.digest == _digest(session, secret))
+        select(LoginLink, User)
+        .join(User, User.id == LoginLink.user_id)
+        .where(LoginLink.digest == _digest(session, secret))
     ).one_or_none()
     if row is None or row[0].expires_at <= now_utc() or not row[1].active:
         return None
-    _hold(session, *row)
     return row[0], row[1]
+
+
+def _holders(secret: type[ApiToken | WorkspaceSession], ended_at: Any) -> Statement:
+    """Return what finds the holder of a secret by its digest."""
+    return Statement(
+        select(secret.id, secret.expires_at, ended_at, User.id, User.role, User.active)
+        .join(User, User.id == secret.user_id)
+        .where(secret.digest == bindparam("digest"))
+    )
+
+
+_TOKEN_HOLDERS = _holders(ApiToken, ApiToken.revoked_at)
+_SESSION_HOLDERS = _holders(WorkspaceSession, WorkspaceSession.ended_at)
+
+
+def _find_holder(session: Session, holders: Statement, secret: str, *, is_token: bool) -> Actor | None:
+    row = holders.first(session, digest=_digest(session, secret))
+    if row is None:
+        return None
+    secret_id, expires_at, ended_at, user_id, role, is_active = row
+    if ended_at is not None or expires_at <= now_utc() or not is_active:
+        return None
+    actor = Actor(kind="user", id=user_id, role=role, token_id=secret_id if is_token else None)
+    session.info.setdefault("callers", set()).add((actor.id, actor.role, actor.token_id))
+    return actor
 
 
 def create_token(
@@ -262,15 +297,11 @@ def create_token(
     return token, secret
 
 
-def find_token(session: Session, secret: str, *, request_id: str | None = None) -> Actor | None:
+def find_token(session: Session, secret: str) -> Actor | None:
     """Return who bears this token, or None when it is malformed, unknown, expired, revoked or its user inactive."""
     if not _TOKEN.match(secret) or _checksum(secret[:-6]) != secret[-6:]:
         return None
-    found = _find_secret(session, ApiToken, secret)
-    if found is None or found[0].revoked_at is not None:
-        return None
-    token, user = found
-    return Actor(kind="user", id=user.id, role=user.role, token_id=token.id, request_id=request_id)
+    return _find_holder(session, _TOKEN_HOLDERS, secret, is_token=True)
 
 
 def revoke_token(session: Session, actor: Actor, token_id: str) -> None:
@@ -314,7 +345,7 @@ def redeem_login_link(session: Session, secret: str, *, address: str | None = No
     Raises `LoginLinkSpent` for any link that does not work.
     """
     hold(session, AUTH_CHAIN)
-    found = _find_secret(session, LoginLink, secret)
+    found = _find_link(session, secret)
     if found is None or found[0].used_at is not None:
         raise LoginLinkSpent("This link was used or has expired. Ask for a new one.")
     found[0].used_at = now_utc()
@@ -341,10 +372,7 @@ def create_session(session: Session, user_id: str) -> str:
 
 def find_session(session: Session, secret: str) -> Actor | None:
     """Return who is logged in with this session secret, or None."""
-    found = _find_secret(session, WorkspaceSession, secret)
-    if found is None or found[0].ended_at is not None:
-        return None
-    return Actor(kind="user", id=found[1].id, role=found[1].role)
+    return _find_holder(session, _SESSION_HOLDERS, secret, is_token=False)
 
 
 def end_session(session: Session, secret: str) -> None:

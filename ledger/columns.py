@@ -104,7 +104,7 @@ def format_time(value: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """Read what `format_time` wrote."""
-    return datetime.fromisoformat(text[:26]).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text[:26] + "Z")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

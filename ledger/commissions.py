@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, func, not_, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from ledger.access import Action, authorize, get_commission, get_deal, is_permitted, line_of
@@ -26,12 +26,12 @@ from ledger.commission_rules import (
     draft_resolution,
     draft_status,
 )
-from ledger.databases import hold_row
 from ledger.deal_lists import MAX_PAGE, encode_cursor, place_after
 from ledger.errors import CommissionAlreadyRecorded, CommissionNotFound, DealNotFound, DisputeNotFound, UserNotFound
 from ledger.fold import Row, record_entries
 from ledger.identifiers import new_id
 from ledger.log.chain import now_utc
+from ledger.statements import RowByKey, Statement
 from ledger.tables import AgentDeal, Commission, CommissionAdjustment, CommissionDispute, StageEvent, User
 from ledger.vocabulary import AdjustmentType, CommissionStatus, DisputeOutcome, Role
 
@@ -52,6 +52,11 @@ __all__ = [
 ]
 
 
+_DEALS, _COMMISSIONS, _DISPUTES = RowByKey(AgentDeal), RowByKey(Commission), RowByKey(CommissionDispute)
+_ADJUSTMENTS = RowByKey(CommissionAdjustment)
+_COMMISSION_OF = Statement(select(CommissionDispute.commission_id).where(CommissionDispute.id == bindparam("id")))
+
+
 def columns_of(row: Commission | CommissionDispute) -> Row:
     """Return a row as column -> value."""
     return {column.name: getattr(row, column.name) for column in row.__table__.columns}
@@ -62,7 +67,7 @@ def record_commission(session: Session, actor: Actor, deal_id: str, new: NewComm
 
     Raises `CommissionAlreadyRecorded` when the deal has one of this type for this agent.
     """
-    deal = hold_row(session, AgentDeal, deal_id)
+    deal = _DEALS.get(session, deal_id)
     if deal is None:
         raise DealNotFound(deal_id)
     if not is_permitted(actor, Action.RECORD_COMMISSION, line_of(deal, new.agent_id)):
@@ -84,14 +89,14 @@ def record_commission(session: Session, actor: Actor, deal_id: str, new: NewComm
     now = now_utc()
     draft = draft_recording(commission_id, deal_id, new, now=now, not_before=first or deal.created_at)
     record_entries(session, actor, [draft])
-    return session.get_one(Commission, commission_id)
+    return _COMMISSIONS.get_one(session, commission_id)
 
 
 def change_commission(session: Session, actor: Actor, commission_id: str, changes: Mapping[str, Any]) -> Commission:
     """Change basis, rate or amount of a pending commission: writes `commission.changed`."""
     commission = get_commission(session, actor, commission_id, Action.RECORD_COMMISSION)
     record_entries(session, actor, [draft_commission_change(columns_of(commission), changes)])
-    return commission
+    return _COMMISSIONS.get_one(session, commission_id)
 
 
 def move_commission(
@@ -116,7 +121,7 @@ def move_commission(
         effective_at=effective_at,
     )
     record_entries(session, actor, [draft])
-    return commission
+    return _COMMISSIONS.get_one(session, commission_id)
 
 
 def adjust_commission(
@@ -142,7 +147,7 @@ def adjust_commission(
         effective_at=effective_at,
     )
     record_entries(session, actor, [draft])
-    return session.get_one(CommissionAdjustment, adjustment_id)
+    return _ADJUSTMENTS.get_one(session, adjustment_id)
 
 
 def open_dispute(
@@ -170,7 +175,7 @@ def open_dispute(
         effective_at=effective_at,
     )
     record_entries(session, actor, [draft])
-    return session.get_one(CommissionDispute, dispute_id)
+    return _DISPUTES.get_one(session, dispute_id)
 
 
 def resolve_dispute(
@@ -187,14 +192,14 @@ def resolve_dispute(
 
     The commission returns to the status before the dispute, or is written off.
     """
-    dispute = session.get(CommissionDispute, dispute_id)
-    if dispute is None:
+    found = _COMMISSION_OF.first(session, id=dispute_id)
+    if found is None:
         raise DisputeNotFound(dispute_id)
     try:
-        commission = get_commission(session, actor, dispute.commission_id, Action.SETTLE_COMMISSION)
+        commission = get_commission(session, actor, found[0], Action.SETTLE_COMMISSION)
     except CommissionNotFound:
         raise DisputeNotFound(dispute_id) from None  # a hidden dispute looks like one that does not exist
-    dispute = hold_row(session, CommissionDispute, dispute_id) or dispute  # as it is now that the deal is held
+    dispute = _DISPUTES.get_one(session, dispute_id)  # as it is now that the deal is held
     draft = draft_resolution(
         columns_of(dispute),
         columns_of(commission),
@@ -205,7 +210,7 @@ def resolve_dispute(
         effective_at=effective_at,
     )
     record_entries(session, actor, [draft])
-    return dispute
+    return _DISPUTES.get_one(session, dispute_id)
 
 
 @dataclass(frozen=True, slots=True)

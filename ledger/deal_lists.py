@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, Tuple, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Select, Tuple, and_, bindparam, exists, func, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ledger.access import get_deal
@@ -20,7 +20,8 @@ from ledger.log.chain import now_utc
 from ledger.log.entry import decode_body
 from ledger.log.sequencing import every_entry
 from ledger.log.texts import read_texts
-from ledger.tables import AgentDeal, DealContact, DealDocument, StageEvent
+from ledger.statements import RowByKey, Statement
+from ledger.tables import AgentDeal, DealContact, DealDocument
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage, Role
 
 MAX_PAGE = 200
@@ -170,19 +171,44 @@ class TimelineItem:
     is_current: bool = False
 
 
+class _Told(NamedTuple):
+    """An entry of a deal's chain, with the `data` of its body."""
+
+    n: int | None
+    seq: int
+    type: str
+    at: datetime
+    effective_at: datetime
+    hash: bytes
+    actor_id: str
+    subject_kind: str
+    subject_id: str
+    data: dict[str, Any]
+
+
+_DEALS = RowByKey(AgentDeal)
+_entries = every_entry().c
+_CHAIN_OF_DEAL = Statement(
+    select(*(_entries[name] for name in (*_Told._fields[:-1], "body")))
+    .where(_entries.chain == bindparam("chain"))
+    .order_by(_entries.effective_at, _entries.seq)
+)
+
+
 def list_timeline(session: Session, deal_id: str, actor: Actor | None = None) -> list[TimelineItem]:
     """Return everything that happened to a deal, by effective time and order of arrival; checks `actor` if given."""
-    deal = get_deal(session, actor, deal_id) if actor else session.get_one(AgentDeal, deal_id)
-    entries = every_entry()
-    rows = session.execute(
-        select(entries).where(entries.c.chain == f"deal:{deal_id}").order_by(entries.c.effective_at, entries.c.seq)
-    ).all()
-    bodies = {row.seq: decode_body(row.body)["data"] for row in rows}
-    texts = read_texts(session, {value for row in rows for value in _commitments(row.subject_kind, bodies[row.seq])})
-    durations = _measure_stages(session, deal)
+    return tell_timeline(session, get_deal(session, actor, deal_id) if actor else _DEALS.get_one(session, deal_id))
+
+
+def tell_timeline(session: Session, deal: AgentDeal) -> list[TimelineItem]:
+    """Return everything that happened to a deal that the caller has read, and may."""
+    found = _CHAIN_OF_DEAL.all(session, chain=f"deal:{deal.id}")
+    rows = [_Told._make((*row[:-1], decode_body(row[-1])["data"])) for row in found]
+    texts = read_texts(session, {value for row in rows for value in _commitments(row.subject_kind, row.data)})
+    durations = _measure_stages(rows, deal)
     items = []
     for row in rows:
-        data = _open_texts(row.subject_kind, bodies[row.seq], texts)
+        data = _open_texts(row.subject_kind, row.data, texts)
         event = data.get("stage_event")
         seconds, is_current = durations.get(event["id"], (None, False)) if event else (None, False)
         items.append(
@@ -225,18 +251,14 @@ def _open_texts(kind: str, data: dict[str, Any], texts: dict[str, str | None]) -
     return data
 
 
-def _measure_stages(session: Session, deal: AgentDeal) -> dict[str, tuple[float | None, bool]]:
-    """Stage event id -> (seconds until the next event, whether it is the current one)."""
-    events = session.execute(
-        select(StageEvent.id, StageEvent.effective_at)
-        .where(StageEvent.deal_id == deal.id)
-        .order_by(StageEvent.effective_at, StageEvent.audit_log_seq)
-    ).all()
-    ends: list[datetime | None] = [event.effective_at for event in events[1:]]
+def _measure_stages(rows: Sequence[_Told], deal: AgentDeal) -> dict[str, tuple[float | None, bool]]:
+    """Stage event id -> (seconds until the next event, whether it is the current one), of rows in their order."""
+    events = [(row.data["stage_event"]["id"], row.effective_at) for row in rows if "stage_event" in row.data]
+    ends: list[datetime | None] = [moment for _, moment in events[1:]]
     ends.append({DealStatus.OPEN: now_utc(), DealStatus.CANCELLED: deal.cancelled_at}.get(deal.status))
     return {
-        event.id: (None if end is None else max(0.0, (end - event.effective_at).total_seconds()), index == len(events))
-        for index, (event, end) in enumerate(zip(events, ends, strict=True), start=1)
+        event_id: (None if end is None else max(0.0, (end - moment).total_seconds()), index == len(events))
+        for index, ((event_id, moment), end) in enumerate(zip(events, ends, strict=True), start=1)
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from ledger.access import Action, authorize, get_deal
@@ -24,6 +24,7 @@ from ledger.deal_lists import (
     list_documents,
     list_timeline,
     pipeline_counts,
+    tell_timeline,
 )
 from ledger.deal_rules import (
     CHANGEABLE,
@@ -39,13 +40,14 @@ from ledger.deal_rules import (
     draft_reopening,
     draft_stage,
 )
-from ledger.errors import ContactNotFound, DealNotFound, DocumentNotFound, NotFound, RevisionStale, UserNotFound
+from ledger.errors import ContactNotFound, DocumentNotFound, NotFound, RevisionStale, UserNotFound
 from ledger.fold import record_entries
 from ledger.identifiers import new_id
 from ledger.log.chain import now_utc
 from ledger.log.entry import Draft, decode_body
 from ledger.log.sequencing import every_entry
 from ledger.log.texts import erase_texts
+from ledger.statements import RowByKey, Statement
 from ledger.store import settings_of
 from ledger.tables import AgentDeal, DealContact, DealDocument, IdempotencyKey, StageEvent, User
 from ledger.vocabulary import PipelineStage
@@ -72,17 +74,23 @@ __all__ = [
     "open_deal",
     "pipeline_counts",
     "reopen_deal",
+    "tell_timeline",
 ]
 
 
 def load_state(session: Session, deal: AgentDeal) -> DealState:
     """Return the deal as the rules see it."""
     columns = {attribute.columns[0].name: getattr(deal, attribute.key) for attribute in _DEAL_ATTRIBUTES}
-    query = select(StageEvent.effective_at, StageEvent.audit_log_seq, StageEvent.to_stage)
-    points = [PathPoint(*row) for row in session.execute(query.where(StageEvent.deal_id == deal.id))]
+    points = [PathPoint(*row) for row in _PATH.all(session, deal_id=deal.id)]
     return DealState(deal.id, columns, sorted(points))
 
 
+_PATH = Statement(
+    select(StageEvent.effective_at, StageEvent.audit_log_seq, StageEvent.to_stage).where(
+        StageEvent.deal_id == bindparam("deal_id")
+    )
+)
+_DEALS = RowByKey(AgentDeal)
 _DEAL_ATTRIBUTES = list(AgentDeal.__mapper__.column_attrs)
 
 
@@ -95,10 +103,7 @@ def _begin(session: Session, actor: Actor, deal_id: str, action: Action, revisio
 
 def _finish(session: Session, actor: Actor, deal_id: str, draft: Draft) -> AgentDeal:
     record_entries(session, actor, [draft])
-    deal = session.get(AgentDeal, deal_id)
-    if deal is None:
-        raise DealNotFound(deal_id)
-    return deal
+    return _DEALS.get_one(session, deal_id)
 
 
 def _check_agent(session: Session, agent_id: str) -> None:

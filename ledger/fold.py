@@ -7,6 +7,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from ledger.actors import Actor
 from ledger.columns import encode_json
 from ledger.log.chain import append_entries
 from ledger.log.entry import Draft, Entry
-from ledger.row_writing import insert_rows
+from ledger.statements import Statement, forget_rows, insert_rows
 from ledger.tables import Base
 
 Row = dict[str, Any]
@@ -274,7 +275,10 @@ def record_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     texts = {commitment: text for draft in drafts for commitment, _, text in draft.texts}
     merged = merge_changes(change for entry in entries for change in fold_entry(entry, texts))
     _write_changes(session, merged)
+    if "user" in {kind for kind, _ in merged} or any(draft.chain == "sys" for draft in drafts):
+        session.info.pop("callers", None)  # a right may just have been withdrawn
     touched = {(TABLE_OF[kind], row_id) for kind, row_id in merged}
+    forget_rows(session, touched)
     for row in list(session.identity_map.values()):
         if (getattr(row, "__tablename__", ""), getattr(row, "id", "")) in touched:
             session.refresh(row)
@@ -282,7 +286,6 @@ def record_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
 
 
 def _write_changes(session: Session, merged: Mapping[tuple[str, str], Change]) -> None:
-    connection = session.connection()
     inserts: dict[str, list[Row]] = {}
     updates: dict[tuple[str, tuple[str, ...]], list[Row]] = {}
     for change in merged.values():
@@ -294,15 +297,19 @@ def _write_changes(session: Session, merged: Mapping[tuple[str, str], Change]) -
             updates.setdefault((change.kind, tuple(sorted(change.values))), []).append(values)
     for kind in TABLE_OF:
         if kind in inserts:
-            insert_rows(connection, table_of(kind), inserts[kind])
+            insert_rows(session, table_of(kind), inserts[kind])
     for (kind, columns), rows in updates.items():
-        table = table_of(kind)
-        statement = (
-            update(table)
-            .where(table.c.id == bindparam("row_id"))
-            .values({column: bindparam(f"new_{column}", type_=table.c[column].type) for column in columns})
-        )
-        connection.execute(statement, rows)
+        _update_of(kind, columns).run(session, rows)
+
+
+@lru_cache(maxsize=256)
+def _update_of(kind: str, columns: tuple[str, ...]) -> Statement:
+    table = table_of(kind)
+    return Statement(
+        update(table)
+        .where(table.c.id == bindparam("row_id"))
+        .values({column: bindparam(f"new_{column}", type_=table.c[column].type) for column in columns})
+    )
 
 
 def encode_metadata(value: Mapping[str, Any] | None) -> str | None:

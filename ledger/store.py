@@ -12,6 +12,7 @@ import secrets
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,10 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A snapshot: everything read inside is of one moment, and writing raises."""
-        with Session(self.engine, expire_on_commit=False, info=self._info()) as session, session.begin():
-            yield session
+        with self.engine.connect() as connection, connection.begin():
+            info = {"settings": self.settings, "connection": connection}
+            with Session(connection, expire_on_commit=False, info=info) as session:
+                yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -118,7 +121,7 @@ class Ledger:
     @contextmanager
     def session_on(self, connection: Connection) -> Iterator[Session]:
         """A session that works within the transaction of `begin_writing`; whoever began that commits it."""
-        info = self._info() | {"is_writing": True}
+        info = {"settings": self.settings, "is_writing": True, "connection": connection}
         with _named_facts(), _WritingSession(connection, expire_on_commit=False, info=info) as session:
             yield session
             session.flush()
@@ -136,9 +139,6 @@ class Ledger:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
-
-    def _info(self) -> dict[str, Any]:
-        return {"settings": self.settings}
 
 
 def settings_of(session: Session) -> Settings:
@@ -205,11 +205,17 @@ def read_pepper(keys_dir: Path) -> bytes:
     """Return the key under which secrets are digested; raise `KeysExposed` when others may read its file."""
     path = keys_dir / "pepper"
     try:
-        mode = path.stat().st_mode & 0o777
+        facts = path.stat()
     except FileNotFoundError:
         raise LedgerNotInitialised(f"{path} is missing. Restore it, or make a ledger with `dealbook init`.") from None
+    mode = facts.st_mode & 0o777
     if mode & 0o077:
         raise KeysExposed(f"{path} can be read by others (mode {mode:04o}). Run `chmod 600 {path}`.")
+    return _read_unless_changed(path, facts.st_mtime_ns, facts.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _read_unless_changed(path: Path, _changed_ns: int, _inode: int) -> bytes:
     return path.read_bytes()
 
 

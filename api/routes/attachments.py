@@ -10,7 +10,7 @@ from api.documentation import EVERYWHERE, READS, WRITES, documented_key
 from api.receipts import leave_receipt
 from api.routes.deals import DealId
 from api.schemas import attachments as shapes
-from api.writing import writes
+from api.writing import WriteRoute, writes
 from ledger import deals
 from ledger.actors import Actor
 
@@ -19,6 +19,7 @@ router = APIRouter(
     tags=["deals"],
     dependencies=[Depends(refuse_unknown_parameters)],
     responses=EVERYWHERE,
+    route_class=WriteRoute,
 )
 
 Identifier = Annotated[str, Path(max_length=64)]

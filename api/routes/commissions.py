@@ -15,7 +15,7 @@ from api.dependencies import (
 from api.documentation import EVERYWHERE, READS, REVISED, WRITES, documented_key
 from api.receipts import leave_receipt
 from api.schemas import commissions as shapes
-from api.writing import writes
+from api.writing import WriteRoute, writes
 from ledger import commissions
 from ledger.access import Action, get_deal
 from ledger.actors import Actor
@@ -27,6 +27,7 @@ router = APIRouter(
     tags=["commissions"],
     dependencies=[Depends(refuse_unknown_parameters)],
     responses=EVERYWHERE,
+    route_class=WriteRoute,
 )
 
 Identifier = Annotated[str, Path(max_length=64)]

@@ -18,7 +18,7 @@ from api.documentation import EVERYWHERE, READS, REVISED, REVISED_IF_ASKED, WRIT
 from api.receipts import leave_receipt
 from api.schemas import deals as shapes
 from api.schemas.fields import TimeGiven
-from api.writing import writes
+from api.writing import WriteRoute, writes
 from ledger import deals
 from ledger.access import Action
 from ledger.actors import Actor
@@ -30,6 +30,7 @@ router = APIRouter(
     tags=["deals"],
     dependencies=[Depends(refuse_unknown_parameters)],
     responses=EVERYWHERE,
+    route_class=WriteRoute,
 )
 
 DealId = Annotated[str, Path(max_length=64)]
@@ -205,4 +206,4 @@ def _describe(session: Session, deal: AgentDeal, response: Response) -> shapes.D
 
 
 def _describe_timeline(session: Session, deal: AgentDeal) -> list[shapes.TimelineEntry]:
-    return [shapes.TimelineEntry.model_validate(item) for item in deals.list_timeline(session, deal.id)]
+    return [shapes.TimelineEntry.model_validate(item) for item in deals.tell_timeline(session, deal)]

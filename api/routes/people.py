@@ -11,7 +11,7 @@ from api.documentation import EVERYWHERE, READS, WRITES, documented_key
 from api.idempotency import keep_instead
 from api.receipts import leave_receipt_of
 from api.schemas import people as shapes
-from api.writing import writes
+from api.writing import WriteRoute, writes
 from ledger import access, people_lists
 from ledger.actors import Actor
 from ledger.vocabulary import Role
@@ -21,6 +21,7 @@ router = APIRouter(
     tags=["people"],
     dependencies=[Depends(refuse_unknown_parameters)],
     responses=EVERYWHERE,
+    route_class=WriteRoute,
 )
 
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,10 +20,12 @@ from ledger.identifiers import new_id
 from ledger.log.entry import Draft, Entry, encode_entry, hash_leaf
 from ledger.log.sequencing import place_entries
 from ledger.log.signer_state import refuse_unless_continued
-from ledger.row_writing import insert_rows, table_of
+from ledger.statements import Statement, insert_rows, table_of
 from ledger.tables.log import AuditChain, AuditLog, AuditText, LogIdentity
 
 FIRST_PREV = bytes(32)
+Head = tuple[int, bytes, datetime]
+"""Of a chain: seq, hash and time of its newest entry."""
 
 
 def now_utc() -> datetime:
@@ -40,16 +42,16 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     """
     if not drafts:
         return []
-    connection = session.connection()
     origin = session.info.get("origin")
     if origin is None:
-        origin = connection.execute(select(LogIdentity.origin)).scalar()
-        if origin is None:
+        named = _ORIGIN.first(session)
+        if named is None:
             raise LedgerNotInitialised("The log has no name yet. Run `dealbook init`.")
-        session.info["origin"] = origin
+        session.info["origin"] = origin = named[0]
     heads = _read_heads(session, {draft.chain for draft in drafts})
     before = dict(heads)
-    size = connection.execute(select(func.coalesce(func.max(AuditLog.n), -1))).scalar_one() + 1
+    newest = _NEWEST.first(session)
+    size = newest[0] + 1 if newest else 0
     settings = session.info.get("settings")
     if settings is not None and not session.info.get("may_discontinue"):
         refuse_unless_continued(settings, size)
@@ -115,9 +117,16 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     except IntegrityError as error:
         raise LogForked("Another writer extended the log at the same place; retry.") from error
     if texts:
-        insert_rows(connection, table_of(AuditText), texts)
+        insert_rows(session, table_of(AuditText), texts)
     _move_heads(session, before, heads)
+    session.info.setdefault("heads", {}).update(heads)
     return entries
+
+
+def read_head(session: Session, chain: str) -> tuple[int, bytes] | None:
+    """Return seq and hash of a chain's newest entry, None for a chain without any."""
+    known = session.info.get("heads", {}).get(chain) or _HEAD.first(session, chain=chain)
+    return (known[0], known[1]) if known else None
 
 
 def _describe_actor(actor: Actor) -> dict[str, str]:
@@ -136,19 +145,11 @@ def _describe_request(actor: Actor) -> dict[str, str]:
     return request
 
 
-def _read_heads(session: Session, chains: set[str]) -> dict[str, tuple[int, bytes, datetime]]:
-    wanted = sorted(chains)
-    heads: dict[str, tuple[int, bytes, datetime]] = {}
-    for start in range(0, len(wanted), 5_000):
-        query = select(AuditChain.chain, AuditChain.seq, AuditChain.hash, AuditChain.at).where(
-            AuditChain.chain.in_(wanted[start : start + 5_000])
-        )
-        query = query.order_by(AuditChain.chain).with_for_update()
-        heads.update((chain, (seq, digest, at)) for chain, seq, digest, at in session.connection().execute(query))
-    return heads
-
-
-_advance = (
+_ORIGIN = Statement(select(LogIdentity.origin))
+_NEWEST = Statement(select(AuditLog.n).order_by(AuditLog.n.desc()).limit(1))
+_heads = select(AuditChain.seq, AuditChain.hash, AuditChain.at).where(AuditChain.chain == bindparam("chain"))
+_HEAD, _HEAD_HELD = Statement(_heads), Statement(_heads.with_for_update())
+_ADVANCE = Statement(
     update(AuditChain)
     .where(
         AuditChain.chain == bindparam("was_chain"),
@@ -159,12 +160,28 @@ _advance = (
 )
 
 
+def _read_heads(session: Session, chains: set[str]) -> dict[str, Head]:
+    connection = session.connection()
+    if len(chains) == 1:
+        (chain,) = chains
+        head = _HEAD_HELD.first(session, chain=chain)
+        return {chain: (head[0], head[1], head[2])} if head else {}
+    wanted = sorted(chains)
+    heads: dict[str, Head] = {}
+    for start in range(0, len(wanted), 5_000):
+        query = select(AuditChain.chain, AuditChain.seq, AuditChain.hash, AuditChain.at).where(
+            AuditChain.chain.in_(wanted[start : start + 5_000])
+        )
+        query = query.order_by(AuditChain.chain).with_for_update()
+        heads.update((chain, (seq, digest, at)) for chain, seq, digest, at in connection.execute(query))
+    return heads
+
+
 def _move_heads(
     session: Session,
-    before: dict[str, tuple[int, bytes, datetime]],
-    after: dict[str, tuple[int, bytes, datetime]],
+    before: dict[str, Head],
+    after: dict[str, Head],
 ) -> None:
-    connection = session.connection()
     new = [
         {"chain": chain, "seq": seq, "hash": digest, "at": at}
         for chain, (seq, digest, at) in after.items()
@@ -183,8 +200,8 @@ def _move_heads(
     ]
     try:
         if new:
-            insert_rows(connection, table_of(AuditChain), new)
+            insert_rows(session, table_of(AuditChain), new)
     except IntegrityError as error:
         raise LogForked("Another writer began the same chain; retry.") from error
-    if moved and connection.execute(_advance, moved).rowcount != len(moved):
+    if moved and _ADVANCE.run(session, moved) != len(moved):
         raise LogForked("Another writer moved the head of a chain; retry.")

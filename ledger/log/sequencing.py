@@ -11,10 +11,10 @@ has moved its entries goes on at once; a writer that dies in between leaves them
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, Integer, Subquery, cast, insert, null, select, text, union_all
+from sqlalchemy import Dialect, Engine, Integer, Subquery, cast, null, select, text, union_all
 from sqlalchemy.orm import Session
 
-from ledger.row_writing import insert_rows, table_of
+from ledger.statements import insert_rows, table_of
 from ledger.tables.log import STORED, AuditLog, AuditPending
 
 _KEY = 0x6465_616C_626F_6F6B  # "dealbook"
@@ -45,9 +45,9 @@ def place_entries(session: Session, rows: list[dict[str, Any]], size: int) -> No
     if _is_numbered_at_once(connection.dialect):
         for n, row in enumerate(rows, start=size):
             row["n"] = n
-        insert_rows(connection, table_of(AuditLog), rows)
+        insert_rows(session, table_of(AuditLog), rows)
     else:
-        connection.execute(insert(AuditPending), rows)
+        insert_rows(session, table_of(AuditPending), rows)
         session.info["last_placed"] = (rows[-1]["chain"], rows[-1]["seq"])
 
 

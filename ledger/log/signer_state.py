@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -132,7 +133,15 @@ _sizes: dict[Path, tuple[tuple[int, int, int], int]] = {}
 
 def signed_size(settings: Settings) -> int:
     """Return the size of the log when it was signed last, as the files outside the database have it; 0 for never."""
-    return max(_size_in(settings.keys_dir / STATE_NAME), _size_in(settings.checkpoints_dir / LATEST_NAME))
+    state, latest = _files_below(settings.home)
+    return max(_size_in(state), _size_in(latest))
+
+
+@lru_cache(maxsize=64)
+def _files_below(home: Path) -> tuple[Path, Path]:
+    """Return the two files that know the size; every write asks, and joining their paths took longer than asking."""
+    settings = Settings(home=home)
+    return settings.keys_dir / STATE_NAME, settings.checkpoints_dir / LATEST_NAME
 
 
 def _size_in(path: Path) -> int:

@@ -6,12 +6,14 @@ The commitment is SHA-256(salt || UTF-8 text) with 16 random bytes of salt. Text
 import os
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from ledger.errors import TextInvalid
+from ledger.statements import Statement
 from ledger.tables.log import AuditText
 
 MAX_TEXT = 20_000
@@ -36,12 +38,22 @@ def read_texts(session: Session, commitments: Iterable[str]) -> dict[str, str | 
     """Return the text behind each commitment; None where it was erased."""
     wanted = list(commitments)
     found: dict[str, str | None] = {}
-    for start in range(0, len(wanted), 5_000):
-        query = select(AuditText.commitment, AuditText.text).where(
-            AuditText.commitment.in_(wanted[start : start + 5_000])
-        )
-        found.update((commitment, text) for commitment, text in session.execute(query))
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        places = 1 << (len(part) - 1).bit_length()  # few lengths, so few statements; the last text fills the rest
+        part += part[-1:] * (places - len(part))
+        given = {f"c{place}": commitment for place, commitment in enumerate(part)}
+        found.update(_texts_of(places).all(session, **given))
     return found
+
+
+_AT_ONCE = 1024
+
+
+@lru_cache(maxsize=16)
+def _texts_of(places: int) -> Statement:
+    wanted = [bindparam(f"c{place}", type_=AuditText.commitment.type) for place in range(places)]
+    return Statement(select(AuditText.commitment, AuditText.text).where(AuditText.commitment.in_(wanted)))
 
 
 def erase_texts(session: Session, commitments: Iterable[str], at: datetime) -> None:
