@@ -5,7 +5,7 @@ A reading session lives exactly as long as its endpoint (`scope="function"`). Ho
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -77,13 +77,14 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 def authenticate(session: Session, request: Request) -> Actor | None:
     """Return who holds the request's bearer token or, without one, its session cookie; None for anything not valid."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme:
-        actor = access.find_token(session, secret.strip()) if scheme.lower() == "bearer" else None
-    else:
-        cookie = request.cookies.get(SESSION_COOKIE)
-        actor = access.find_session(session, cookie) if cookie else None
+    request_id = request.scope.get("request_id")
+    actor = None
+    if scheme.lower() == "bearer":
+        actor = access.find_token(session, secret.strip(), request_id=request_id)
+    elif not scheme and (cookie := request.cookies.get(SESSION_COOKIE)):
+        actor = access.find_session(session, cookie, request_id=request_id)
     request.state.actor = actor
-    return replace(actor, request_id=request.scope.get("request_id")) if actor else None
+    return actor
 
 
 def turn_away(request: Request, service: Service) -> Problem:
@@ -195,6 +196,8 @@ async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse query parameters that the route does not know, and repeated ones: neither is silently ignored."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
+        return
+    if not request.scope["query_string"]:
         return
     known = _query_names(route.dependant)
     names = [name for name, _ in request.query_params.multi_items()]

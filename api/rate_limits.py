@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from api.problems import Problem
@@ -77,7 +78,11 @@ def _refuse_after(wait: float) -> None:
 
 def address_of(scope: MutableMapping[str, Any]) -> str:
     """Return where a request comes from, as limits see it: an IPv4 address, or the /64 network of an IPv6 one."""
-    host = (scope.get("client") or ("unknown",))[0]
+    return _network_of((scope.get("client") or ("unknown",))[0])
+
+
+@lru_cache(maxsize=4096)
+def _network_of(host: str) -> str:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
@@ -37,6 +37,11 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+_HEADERS = [
+    (name.lower().encode(), value.encode())
+    for name, value in (HEADERS | {"Content-Security-Policy": CONTENT_SECURITY_POLICY}).items()
+]
+_DATA_HEADERS = [*_HEADERS, (b"cache-control", b"no-store")]
 
 UPLOADS = frozenset({"/api/v1/imports", "/api/v1/mappings/proposal"})
 _PAGE_UPLOAD = re.compile(r"/agents/_nicegui/client/[^/]+/upload/\d+")
@@ -54,6 +59,19 @@ class Meters:
         self.durations = Histogram(
             "dealbook_request_seconds", "Time to answer a request.", ["method", "route"], registry=self.registry
         )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # finding a label's own takes longer
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered within `seconds`."""
+        key = (method, route, status)
+        if key not in self._known:
+            self._known[key] = (
+                self.requests.labels(method, route, str(status)),
+                self.durations.labels(method, route),
+            )
+        requests, durations = self._known[key]
+        requests.inc()
+        durations.observe(seconds)
 
 
 class Guard:
@@ -97,13 +115,11 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = scope["request_id"]
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-                if is_data:
-                    headers.setdefault("Cache-Control", "no-store")
+                headers = list(message["headers"])
+                given = {name.lower() for name, _ in headers}
+                headers.append((b"x-request-id", scope["request_id"].encode()))
+                headers += [header for header in (_DATA_HEADERS if is_data else _HEADERS) if header[0] not in given]
+                message["headers"] = headers
             await send(message)
 
         try:
@@ -123,8 +139,7 @@ class Guard:
         finally:
             route = _route_label(scope)
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._meters.requests.labels(method, route, str(status)).inc()
-            self._meters.durations.labels(method, route).observe(time.perf_counter() - started)
+            self._meters.count(method, route, status, time.perf_counter() - started)
 
 
 def _is_upload(scope: Scope) -> bool:

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from api.dependencies import Service, ServiceDep, authenticate, refuse_strangers, turn_away
+from api.dependencies import Service, authenticate, refuse_strangers, turn_away
 from api.idempotency import begin_once, keep_answer
 from ledger.actors import Actor
 
@@ -58,8 +58,10 @@ class Write:
         return response
 
 
-async def begin_write(request: Request, service: ServiceDep, _: Annotated[None, Depends(refuse_strangers)]) -> Write:
+async def begin_write(request: Request) -> Write:
     """Return the request, which somebody sent who was known a moment ago, with its body as it came."""
+    service: Service = request.app.state.service
+    await refuse_strangers(request, service)
     request.state.write = Write(request, service, await request.body())
     return request.state.write  # type: ignore[no-any-return]
 

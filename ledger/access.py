@@ -14,7 +14,6 @@ import secrets
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
@@ -229,7 +228,7 @@ def _make_secret() -> str:
 
 
 def _digest(session: Session, secret: str) -> bytes:
-    return hmac.new(read_pepper(settings_of(session).keys_dir), secret.encode("utf-8", "replace"), sha256).digest()
+    return hmac.digest(read_pepper(settings_of(session).keys_dir), secret.encode("utf-8", "replace"), "sha256")
 
 
 def _find_link(session: Session, secret: str) -> tuple[LoginLink, User] | None:
@@ -256,14 +255,16 @@ _TOKEN_HOLDERS = _holders(ApiToken, ApiToken.revoked_at)
 _SESSION_HOLDERS = _holders(WorkspaceSession, WorkspaceSession.ended_at)
 
 
-def _find_holder(session: Session, holders: Statement, secret: str, *, is_token: bool) -> Actor | None:
+def _find_holder(
+    session: Session, holders: Statement, secret: str, request_id: str | None, *, is_token: bool
+) -> Actor | None:
     row = holders.first(session, digest=_digest(session, secret))
     if row is None:
         return None
     secret_id, expires_at, ended_at, user_id, role, is_active = row
     if ended_at is not None or expires_at <= now_utc() or not is_active:
         return None
-    actor = Actor(kind="user", id=user_id, role=role, token_id=secret_id if is_token else None)
+    actor = Actor("user", user_id, role, secret_id if is_token else None, request_id)
     session.info.setdefault("callers", set()).add((actor.id, actor.role, actor.token_id))
     return actor
 
@@ -297,11 +298,11 @@ def create_token(
     return token, secret
 
 
-def find_token(session: Session, secret: str) -> Actor | None:
+def find_token(session: Session, secret: str, *, request_id: str | None = None) -> Actor | None:
     """Return who bears this token, or None when it is malformed, unknown, expired, revoked or its user inactive."""
     if not _TOKEN.match(secret) or _checksum(secret[:-6]) != secret[-6:]:
         return None
-    return _find_holder(session, _TOKEN_HOLDERS, secret, is_token=True)
+    return _find_holder(session, _TOKEN_HOLDERS, secret, request_id, is_token=True)
 
 
 def revoke_token(session: Session, actor: Actor, token_id: str) -> None:
@@ -370,9 +371,9 @@ def create_session(session: Session, user_id: str) -> str:
     return secret
 
 
-def find_session(session: Session, secret: str) -> Actor | None:
+def find_session(session: Session, secret: str, *, request_id: str | None = None) -> Actor | None:
     """Return who is logged in with this session secret, or None."""
-    return _find_holder(session, _SESSION_HOLDERS, secret, is_token=False)
+    return _find_holder(session, _SESSION_HOLDERS, secret, request_id, is_token=False)
 
 
 def end_session(session: Session, secret: str) -> None:

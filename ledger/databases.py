@@ -58,7 +58,7 @@ def make_engines(address: str) -> tuple[Engine, Engine]:
     """Return engines for reading and for writing, which share their connections."""
     url = parse_address(address)
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, pool_size=20, max_overflow=20)
+        engine = create_engine(url, pool_size=20, max_overflow=20, pool_use_lifo=True)  # its cache is still warm
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
         return engine, engine.execution_options(dealbook_write=True)

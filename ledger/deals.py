@@ -79,8 +79,9 @@ __all__ = [
 
 
 def load_state(session: Session, deal: AgentDeal) -> DealState:
-    """Return the deal as the rules see it."""
-    columns = {attribute.columns[0].name: getattr(deal, attribute.key) for attribute in _DEAL_ATTRIBUTES}
+    """Return the deal, as `get_deal` gave it, in the form that the rules see."""
+    values = vars(deal)
+    columns = {column: values[attribute] for column, attribute in _DEAL_COLUMNS}
     points = [PathPoint(*row) for row in _PATH.all(session, deal_id=deal.id)]
     return DealState(deal.id, columns, sorted(points))
 
@@ -91,7 +92,7 @@ _PATH = Statement(
     )
 )
 _DEALS = RowByKey(AgentDeal)
-_DEAL_ATTRIBUTES = list(AgentDeal.__mapper__.column_attrs)
+_DEAL_COLUMNS = [(attribute.columns[0].name, attribute.key) for attribute in AgentDeal.__mapper__.column_attrs]
 
 
 def _begin(session: Session, actor: Actor, deal_id: str, action: Action, revision: int | None) -> DealState:

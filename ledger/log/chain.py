@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -42,16 +42,13 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     """
     if not drafts:
         return []
-    origin = session.info.get("origin")
-    if origin is None:
-        named = _ORIGIN.first(session)
-        if named is None:
-            raise LedgerNotInitialised("The log has no name yet. Run `dealbook init`.")
-        session.info["origin"] = origin = named[0]
     heads = _read_heads(session, {draft.chain for draft in drafts})
     before = dict(heads)
-    newest = _NEWEST.first(session)
-    size = newest[0] + 1 if newest else 0
+    log = _LOG.first(session)
+    if log is None:
+        raise LedgerNotInitialised("The log has no name yet. Run `dealbook init`.")
+    origin, newest = log
+    size = 0 if newest is None else newest + 1
     settings = session.info.get("settings")
     if settings is not None and not session.info.get("may_discontinue"):
         refuse_unless_continued(settings, size)
@@ -145,8 +142,7 @@ def _describe_request(actor: Actor) -> dict[str, str]:
     return request
 
 
-_ORIGIN = Statement(select(LogIdentity.origin))
-_NEWEST = Statement(select(AuditLog.n).order_by(AuditLog.n.desc()).limit(1))
+_LOG = Statement(select(LogIdentity.origin, select(func.max(AuditLog.n)).scalar_subquery()))
 _heads = select(AuditChain.seq, AuditChain.hash, AuditChain.at).where(AuditChain.chain == bindparam("chain"))
 _HEAD, _HEAD_HELD = Statement(_heads), Statement(_heads.with_for_update())
 _ADVANCE = Statement(
@@ -161,11 +157,11 @@ _ADVANCE = Statement(
 
 
 def _read_heads(session: Session, chains: set[str]) -> dict[str, Head]:
-    connection = session.connection()
     if len(chains) == 1:
         (chain,) = chains
         head = _HEAD_HELD.first(session, chain=chain)
         return {chain: (head[0], head[1], head[2])} if head else {}
+    connection = session.connection()
     wanted = sorted(chains)
     heads: dict[str, Head] = {}
     for start in range(0, len(wanted), 5_000):

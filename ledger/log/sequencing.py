@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Dialect, Engine, Integer, Subquery, cast, null, select, text, union_all
 from sqlalchemy.orm import Session
 
-from ledger.statements import insert_rows, table_of
+from ledger.statements import connection_of, insert_rows, table_of
 from ledger.tables.log import STORED, AuditLog, AuditPending
 
 _KEY = 0x6465_616C_626F_6F6B  # "dealbook"
@@ -41,8 +41,7 @@ def _is_numbered_at_once(dialect: Dialect) -> bool:
 
 def place_entries(session: Session, rows: list[dict[str, Any]], size: int) -> None:
     """Insert entries behind the `size` that the log holds, or into the waiting room; `rows` lack only their `n`."""
-    connection = session.connection()
-    if _is_numbered_at_once(connection.dialect):
+    if _is_numbered_at_once(connection_of(session).dialect):
         for n, row in enumerate(rows, start=size):
             row["n"] = n
         insert_rows(session, table_of(AuditLog), rows)
