@@ -32,8 +32,8 @@ from ledger.log.checkpoint import make_checkpoint, read_origin, read_size
 from ledger.log.sequencing import number_held_entries
 from ledger.migrations import HEAD
 from ledger.rebuild import rebuild_tables
-from ledger.row_writing import insert_rows
 from ledger.settings import Settings
+from ledger.statements import insert_rows
 from ledger.store import Ledger, schema_version
 from ledger.tables import AuditLog, AuditPending, Base, LogIdentity, LoginLink, WorkspaceSession
 
@@ -220,7 +220,7 @@ def _fill(here: Session, there: Session, version: str | None, size: int, on_prog
         _copy(here, there, table, on_progress, size if table.name == AuditLog.__tablename__ else 0)
     on_progress("folding the log", 0, 0)
     for kind, rows in rebuild_tables(there).items():
-        insert_rows(there.connection(), table_of(kind), list(rows.values()))
+        insert_rows(there, table_of(kind), list(rows.values()))
     for table in filter(_refers_to_folded, tables):
         _copy(here, there, table, on_progress, 0)
 
