@@ -8,7 +8,7 @@ takes to find a row. Errors are SQLAlchemy's own, as everywhere.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Dialect, Executable, LargeBinary, Select, Table, bindparam, insert, select
@@ -83,16 +83,15 @@ class Statement:
         """Return all rows."""
         connection = connection_of(session)
         prepared = self._for(connection.dialect)
-        cursor = _send(connection, prepared.sql, prepared.parameters(values))
+        cursor, rows = _send(connection, prepared.sql, prepared.parameters(values), _fetch_all)
         read = prepared.reading(cursor, connection.dialect)
-        return [read(row) for row in cursor.fetchall()]
+        return rows if read is tuple and rows and type(rows[0]) is tuple else [read(row) for row in rows]
 
     def first(self, session: Session, **values: Any) -> Values | None:
         """Return the first row, None where there is none."""
         connection = connection_of(session)
         prepared = self._for(connection.dialect)
-        cursor = _send(connection, prepared.sql, prepared.parameters(values))
-        row = cursor.fetchone()
+        cursor, row = _send(connection, prepared.sql, prepared.parameters(values), _fetch_one)
         return None if row is None else prepared.reading(cursor, connection.dialect)(row)
 
     def run(self, session: Session, rows: Sequence[Row]) -> int:
@@ -100,9 +99,10 @@ class Statement:
         connection = connection_of(session)
         prepared = self._for(connection.dialect)
         if len(rows) == 1:
-            touched: int = _send(connection, prepared.sql, prepared.parameters(rows[0])).rowcount
+            cursor, _ = _send(connection, prepared.sql, prepared.parameters(rows[0]))
         else:
-            touched = _send(connection, prepared.sql, prepared.all_parameters(rows), is_many=True).rowcount
+            cursor, _ = _send(connection, prepared.sql, prepared.all_parameters(rows), is_many=True)
+        touched: int = cursor.rowcount
         return touched
 
     def _for(self, dialect: Dialect) -> _Prepared:
@@ -118,8 +118,18 @@ def connection_of(session: Session) -> Connection:
     return session.connection() if known is None else known
 
 
-def _send(connection: Connection, sql: str, parameters: Any, *, is_many: bool = False) -> Any:
-    """Send a statement and return the driver's cursor; what the driver raises leaves as SQLAlchemy would raise it."""
+_fetch_all, _fetch_one = methodcaller("fetchall"), methodcaller("fetchone")
+
+
+def _send(
+    connection: Connection,
+    sql: str,
+    parameters: Any,
+    fetch: Callable[[Any], Any] = lambda _: None,
+    *,
+    is_many: bool = False,
+) -> tuple[Any, Any]:
+    """Send a statement; return the driver's cursor and what was fetched from it. Errors leave as SQLAlchemy's own."""
     driver: Any = connection.connection.dbapi_connection
     cursor = driver.cursor()
     try:
@@ -127,13 +137,13 @@ def _send(connection: Connection, sql: str, parameters: Any, *, is_many: bool = 
             cursor.executemany(sql, parameters)
         else:
             cursor.execute(sql, parameters)
+        return cursor, fetch(cursor)
     except connection.dialect.loaded_dbapi.Error as error:
         errors, dialect = connection.dialect.loaded_dbapi.Error, connection.dialect
         is_gone = dialect.is_disconnect(error, driver, cursor)
         raise DBAPIError.instance(
             sql, None, error, errors, hide_parameters=True, connection_invalidated=is_gone, dialect=dialect
         ) from error
-    return cursor
 
 
 def _prepare(executable: Executable, dialect: Dialect) -> _Prepared:

@@ -6,6 +6,7 @@ must hit exactly one row per chain, so two writers can never fork it.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ledger.actors import Actor
+from ledger.collection import without_collection
 from ledger.columns import format_time
 from ledger.errors import EntryInvalid, LedgerNotInitialised, LogForked
 from ledger.identifiers import new_id
@@ -24,6 +26,7 @@ from ledger.statements import Statement, insert_rows, table_of
 from ledger.tables.log import AuditChain, AuditLog, AuditText, LogIdentity
 
 FIRST_PREV = bytes(32)
+_MANY = 500
 Head = tuple[int, bytes, datetime]
 """Of a chain: seq, hash and time of its newest entry."""
 
@@ -42,6 +45,11 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     """
     if not drafts:
         return []
+    with without_collection() if len(drafts) > _MANY else nullcontext():
+        return _append_entries(session, actor, drafts)
+
+
+def _append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> list[Entry]:
     heads = _read_heads(session, {draft.chain for draft in drafts})
     before = dict(heads)
     log = _LOG.first(session)

@@ -9,25 +9,44 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain as in_turn
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import String, func, null, select, type_coerce, union
+from sqlalchemy import ColumnElement, String, bindparam, func, null, select, type_coerce, union
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
+from ledger.collection import without_collection
 from ledger.columns import format_time, parse_time
 from ledger.errors import EntryInvalid
 from ledger.log.chain import FIRST_PREV
 from ledger.log.entry import encode_entry, hash_leaf
 from ledger.log.entry_shape import is_canonical_time, read_shape
+from ledger.statements import Statement
 from ledger.tables.log import AuditChain, AuditLog, AuditPending, LogIdentity
 
 _BATCH = 1_000  # what the processor's cache holds
 _BEFORE_ALL = (0, FIRST_PREV, None)
-_COLUMNS = (
-    "n", "chain", "seq", "hash", "prev", "type", "at", "effective_at", "subject_kind", "subject_id", "actor_id", "body",
-)  # fmt: skip
+
+
+class _Stored(NamedTuple):
+    """An entry as the store has it; what should be bytes, a number or a time may be anything."""
+
+    n: Any
+    chain: Any
+    seq: Any
+    hash: Any
+    prev: Any
+    type: Any
+    at: Any
+    effective_at: Any
+    subject_kind: Any
+    subject_id: Any
+    actor_id: Any
+    body: Any
+
+
+_COLUMNS = _Stored._fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +138,27 @@ def _read_waiting(session: Session, chain: str | None) -> Iterator[Sequence[Any]
     yield session.execute(query).all()
 
 
-def _read_batches(session: Session, since_n: int, chain: str | None) -> Iterator[Sequence[Any]]:
+def _page(*narrowing: ColumnElement[bool]) -> Statement:
+    """Return what reads the next entries after leaf index `last`."""
     table = AuditLog.__table__
-    columns = [_unconverted(table, name) for name in _COLUMNS]
+    query = select(*(_unconverted(table, name) for name in _COLUMNS)).where(table.c.n > bindparam("last"), *narrowing)
+    return Statement(query.order_by(table.c.n).limit(_BATCH))
+
+
+_PAGE, _PAGE_OF_CHAIN = _page(), _page(AuditLog.chain == bindparam("chain"))
+
+
+def _read_batches(session: Session, since_n: int, chain: str | None) -> Iterator[Sequence[Any]]:
     last = since_n - 1
     while True:
-        query = select(*columns).where(table.c.n > last).order_by(table.c.n).limit(_BATCH)
-        if chain is not None:
-            query = query.where(table.c.chain == chain)
-        rows = session.execute(query).all()
-        if not rows:
-            return
-        yield rows
-        last = rows[-1].n
+        with without_collection():
+            rows = (
+                _PAGE.all(session, last=last) if chain is None else _PAGE_OF_CHAIN.all(session, last=last, chain=chain)
+            )
+            if not rows:
+                return
+            yield rows
+            last = rows[-1][0]
 
 
 def _heads_before(session: Session, since_n: int) -> dict[str, tuple[int, bytes, Any]]:
@@ -182,7 +209,8 @@ def _instant(stored: Any) -> datetime | None:
         return None
 
 
-def _check_entry(row: Any, origin: str | None) -> Iterator[str]:
+def _check_entry(found: Any, origin: str | None) -> Iterator[str]:
+    row = _Stored._make(found)
     if not all(isinstance(value, bytes) for value in (row.body, row.hash, row.prev)):
         yield "the body, the hash or prev is not stored as bytes"
         return
