@@ -144,7 +144,7 @@ def list_documents(session: Session, actor: Actor, deal_id: str) -> Sequence[Dea
     return session.scalars(select(DealDocument).where(DealDocument.deal_id == deal_id).order_by(DealDocument.id)).all()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: making a frozen one takes five times as long, and each move makes many
 class TimelineItem:
     """One entry of a deal's chain, for people.
 
@@ -204,12 +204,14 @@ def tell_timeline(session: Session, deal: AgentDeal) -> list[TimelineItem]:
     """Return everything that happened to a deal that the caller has read, and may."""
     found = _CHAIN_OF_DEAL.all(session, chain=f"deal:{deal.id}")
     rows = [_Told._make((*row[:-1], decode_body(row[-1])["data"])) for row in found]
-    texts = read_texts(session, {value for row in rows for value in _commitments(row.subject_kind, row.data)})
+    places = [place for row in rows for place in _committed_places(row.subject_kind, row.data)]
+    texts = read_texts(session, {owner[key] for owner, key in places})
+    for owner, key in places:
+        owner[key] = texts.get(owner[key])
     durations = _measure_stages(rows, deal)
     items = []
     for row in rows:
-        data = _open_texts(row.subject_kind, row.data, texts)
-        event = data.get("stage_event")
+        event = row.data.get("stage_event")
         seconds, is_current = durations.get(event["id"], (None, False)) if event else (None, False)
         items.append(
             TimelineItem(
@@ -222,7 +224,7 @@ def tell_timeline(session: Session, deal: AgentDeal) -> list[TimelineItem]:
                 actor_id=row.actor_id,
                 subject_kind=row.subject_kind,
                 subject_id=row.subject_id,
-                data=data,
+                data=row.data,
                 stage_event_id=event["id"] if event else None,
                 from_stage=PipelineStage(event["from"]) if event and event["from"] else None,
                 to_stage=PipelineStage(event["to"]) if event else None,
@@ -234,21 +236,14 @@ def tell_timeline(session: Session, deal: AgentDeal) -> list[TimelineItem]:
 
 
 def _committed_places(kind: str, data: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    places = [(data["set"], column) for column in COMMITTED.get(kind, ()) if data.get("set", {}).get(column)]
+    """Return where in an entry's `data` a commitment stands for a text: the dictionary and its key."""
+    places = []
+    if values := data.get("set"):
+        places = [(values, column) for column in COMMITTED.get(kind, ()) if values.get(column)]
     places += [(data, key) for key in ("note", "reason") if data.get(key)]
-    if data.get("stage_event", {}).get("note"):
-        places.append((data["stage_event"], "note"))
+    if (event := data.get("stage_event")) and event.get("note"):
+        places.append((event, "note"))
     return places
-
-
-def _commitments(kind: str, data: dict[str, Any]) -> list[str]:
-    return [owner[key] for owner, key in _committed_places(kind, data)]
-
-
-def _open_texts(kind: str, data: dict[str, Any], texts: dict[str, str | None]) -> dict[str, Any]:
-    for owner, key in _committed_places(kind, data):
-        owner[key] = texts.get(owner[key])
-    return data
 
 
 def _measure_stages(rows: Sequence[_Told], deal: AgentDeal) -> dict[str, tuple[float | None, bool]]:
