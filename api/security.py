@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
 from api.denials import Denials
-from api.problems import Problem, answer_problem, unexpected_response
+from api.problems import FieldError, Problem, answer_problem, unexpected_response
 from api.rate_limits import RateLimits, address_of
 from ledger.identifiers import new_id
 
@@ -125,6 +125,7 @@ class Guard:
         try:
             if is_data or scope["path"] == "/login":
                 self._limits.admit(address_of(scope), _credential(scope))
+                _refuse_nul(scope)
             await self._app(scope, receive_limited, send_guarded)
             actor = scope.get("state", {}).get("actor")
             if status == 403 and is_data and actor is not None:
@@ -146,6 +147,14 @@ def _is_upload(scope: Scope) -> bool:
     """Whether files are sent: to a route that writes them to disk as they come, or by a page's own upload field."""
     path: str = scope["path"]
     return scope["method"] == "POST" and (path in UPLOADS or re.fullmatch(_PAGE_UPLOAD, path) is not None)
+
+
+def _refuse_nul(scope: Scope) -> None:
+    """Raise the problem about a NUL character in the address: databases differ in what they make of one."""
+    for place, is_there in (("path", "\0" in scope["path"]), ("query", b"%00" in scope.get("query_string", b""))):
+        if is_there:
+            error = FieldError(location=place, message="Holds a NUL character, which no database keeps in a text.")
+            raise Problem("request-invalid", "Correct what `errors` lists and send it again.", errors=[error])
 
 
 def _credential(scope: Scope) -> str | None:

@@ -202,7 +202,7 @@ def list_users(session: Session, *, role: Role | None = None, is_active: bool | 
 def _check_email(email: str | None) -> str | None:
     if email is None:
         return None
-    cleaned = check_text(email, "email", limit=254).lower()
+    cleaned = check_text(check_text(email, "email").lower(), "email", limit=254)  # lower case may be longer
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", cleaned):
         raise TextInvalid("email must look like name@example.com.", "email")
     return cleaned

@@ -16,7 +16,7 @@ from ledger.access import Action, authorize, draft_user, draft_user_change
 from ledger.actors import Actor
 from ledger.bulk_commissions import CommissionBatch
 from ledger.bulk_deals import DealBatch
-from ledger.checks import check_text
+from ledger.checks import check_optional_text, check_text
 from ledger.collection import without_collection
 from ledger.databases import hold
 from ledger.errors import Conflict, Invalid, NotFound
@@ -140,7 +140,7 @@ class _PeopleBatch:
 
     def draft(self, item: ImportedPerson, _now: datetime) -> tuple[str, bool, list[Draft]]:
         name = check_text(item.name, "name", limit=200)
-        email = item.email.strip().lower() if item.email and item.email.strip() else None
+        email = check_optional_text(item.email and item.email.lower(), "email", limit=254)
         if email is not None and email in self._by_email:
             user_id, known_name, revision = self._by_email[email]
             if known_name == name:
