@@ -303,6 +303,7 @@ class BenchPart(StrEnum):
     REFRESH = "refresh"
     MODELS = "models"
     MOVES = "moves"
+    PAGES = "pages"
 
 
 @app.command(epilog="Example: dealbook bench --only refresh --new 0 --new 1 --new 5000")
@@ -318,7 +319,8 @@ def bench(
     moves: Annotated[int, typer.Option(help="Stage moves of each connection in a round.", min=1)] = 250,
 ) -> None:
     """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, the models beside one SQL
-    script, and stage moves over HTTP beside a bare one-row commit, each in one run. Tables and plots: home/bench.
+    script, stage moves over HTTP beside a bare one-row commit, and pages in a browser beside a bare page, each in one
+    run. Tables and plots: home/bench.
     """
     parts = only or list(BenchPart)
     settings = read_settings()
@@ -341,6 +343,14 @@ def bench(
         from orchestration.bench_moves import run_bench_moves
 
         run_bench_moves(settings, out, rounds=max(repeat, 3), moves=moves)
+    if BenchPart.PAGES in parts:
+        from orchestration.bench_pages import NoBrowser, run_bench_pages
+
+        try:
+            run_bench_pages(settings, out, rounds=max(repeat, 5), deals=5_000)
+        except NoBrowser as fact:
+            out.print(f"Pages were not measured. {fact}", markup=False)
+            raise typer.Exit(2) from None
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def run_bench_moves(settings: Settings, console: Console, *, rounds: int, moves:
         ours = [sys.executable, "-u", "-m", "dealbook", "serve"]
         bare = [sys.executable, "-u", "-m", "orchestration.one_row_service", str(Path(folder) / "bare.sqlite3")]
         services = {
-            name: stack.enter_context(_serving(command, environment, Path(folder) / f"{name}.log"))
+            name: stack.enter_context(serving(command, environment, Path(folder) / f"{name}.log"))
             for name, command in (("yardstick", bare), ("dealbook", ours))
         }
         for name, service in services.items():
@@ -95,13 +95,15 @@ def _make_office(home: Path) -> tuple[str, list[str]]:
 
 
 @dataclass(frozen=True)
-class _Service:
+class Service:
+    """A service under measurement: its port and process."""
+
     port: int
     pid: int
 
 
 @contextlib.contextmanager
-def _serving(command: list[str], environment: dict[str, str], log: Path) -> Iterator[_Service]:
+def serving(command: list[str], environment: dict[str, str], log: Path) -> Iterator[Service]:
     """Run a service until the context ends; it prints the address that it serves on."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=PROJECT_DIR)  # noqa: S603 (our own)
@@ -111,13 +113,13 @@ def _serving(command: list[str], environment: dict[str, str], log: Path) -> Iter
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{' '.join(command)} did not begin to serve:\n{log.read_text()[-4000:]}")
             time.sleep(0.05)
-        yield _Service(int(found[1]), process.pid)
+        yield Service(int(found[1]), process.pid)
     finally:
         process.terminate()
         process.wait(60)
 
 
-def _drive(name: str, service: _Service, token: str, deals: list[str], moves: int, number: int) -> Round:
+def _drive(name: str, service: Service, token: str, deals: list[str], moves: int, number: int) -> Round:
     """Send `moves` moves over each of the connections at once and return what was measured."""
     latencies: list[float] = []
     failures: list[str] = []

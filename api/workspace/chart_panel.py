@@ -61,7 +61,8 @@ class Origin:
 class Chart:
     """A picture, the words that say the same, and the figures behind both; `empty` says why there are none.
 
-    The rows of a series are days, oldest first; its table begins with the newest.
+    The rows of a series are days, oldest first; its table begins with the newest. `picture_notes` are about what the
+    picture leaves out, and go with it.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Chart:
     empty: str = ""
     height: int = 300
     notes: Sequence[str] = ()
+    picture_notes: Sequence[str] = ()
     is_series: bool = False
 
 
@@ -154,6 +156,8 @@ def _tool(words: str, label: str) -> ui.element:
 def _draw_picture(chart: Chart) -> None:
     with box("div", role="img", aria_label=chart.words):
         ui.echart(chart.options, renderer="svg").classes("chart").style(f"height: {chart.height}px")
+    for note in chart.picture_notes:
+        text("p", note, "chart-note")
 
 
 def _draw_table(chart: Chart) -> None:

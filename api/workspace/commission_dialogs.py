@@ -1,6 +1,7 @@
 """What can be done to a commission from queue and drawer: settle it, dispute it, resolve the dispute."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from nicegui import ui
 
@@ -12,6 +13,7 @@ from api.workspace.elements import box, text
 from api.workspace.moves import read_amount
 from api.workspace.writing import Messages, write
 from ledger import commissions
+from ledger.tables import CommissionDispute
 from ledger.vocabulary import CommissionStatus, DisputeOutcome
 
 NEXT_STEP = {
@@ -135,10 +137,19 @@ class CommissionActions:
             ),
             Field("note", "Note", "textarea"),
         ]
-        claim = wording.exact_amount(dispute.amount, dispute.currency)
-        papers = "".join(f" Document: {each}" for each in dispute.evidence or [])
-        explanation = f"Disputed: {claim}. {dispute.reason or '(erased)'}{papers}"
-        ask(self._layer, "Resolve the dispute", fields, "Resolve", submit, explanation=explanation)
+        draw = partial(_draw_claim, dispute)
+        ask(self._layer, "Resolve the dispute", fields, "Resolve", submit, draw=draw)
+
+
+def _draw_claim(dispute: CommissionDispute) -> None:
+    with box("dl", "facts"):
+        text("dt", "Disputed")
+        text("dd", wording.exact_amount(dispute.amount, dispute.currency), "num")
+        text("dt", "Reason")
+        text("dd", dispute.reason or "(erased)")
+        for paper in dispute.evidence or []:
+            text("dt", "Document")
+            text("dd", paper)
 
 
 def draw_commission_buttons(commission: CommissionView, actions: CommissionActions) -> None:

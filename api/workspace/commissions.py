@@ -33,7 +33,7 @@ from ledger.deal_cards import read_log_size
 from ledger.tables import AgentDeal
 from ledger.vocabulary import CommissionStatus, Role
 
-ROWS_PER_PAGE = 50
+ROWS_PER_PAGE = 20
 POLL_SECONDS = 1.0
 UNKNOWN = -1
 QUEUES = (

@@ -31,9 +31,10 @@ def chart_cycles(times: Sequence[CycleTime], day: date) -> Chart:
         for row in drawn
     )
     has_wins = any(row.won_n for row in overall)
+    picture_notes: list[str] = []
     notes = ["Kaplan-Meier counts open deals too, at their age; it has no median until half of the deals are won."]
     if len(kinds) > KINDS_DRAWN:
-        notes.insert(0, f"The picture shows the {KINDS_DRAWN} kinds with most deals won of {len(kinds):,}.")
+        picture_notes.append(f"The picture shows the {KINDS_DRAWN} kinds with most deals won of {len(kinds):,}.")
     return Chart(
         key="cycles",
         title="Days to win",
@@ -62,6 +63,7 @@ def chart_cycles(times: Sequence[CycleTime], day: date) -> Chart:
         empty="" if has_wins else f"No deal was won up to {wording.day(day)}: there is no cycle to measure.",
         height=80 + 36 * len(drawn),
         notes=notes,
+        picture_notes=picture_notes,
     )
 
 

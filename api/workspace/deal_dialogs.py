@@ -81,7 +81,7 @@ class DealActions:
             ui.run_javascript(f"emitEvent('dealbook-open-deal', {deal_id!r})")
 
         fields = _deal_fields({"asset_type": "office", "deal_type": "lease", "currency": currency})
-        fields.insert(1, Field("company", "Company on the other side", is_half=True))
+        fields.insert(1, Field("company", "Other company", is_half=True))
         fields.insert(2, Field("contact", "Person there", is_half=True))
         fields.append(Field("stage", "Stage", "select", PipelineStage.LEAD_CAPTURED.value, OPEN_STAGES, is_half=True))
         if is_permitted(self._actor, Action.ASSIGN_DEAL):
@@ -129,7 +129,15 @@ class DealActions:
 
         explanation = "A cancelled deal counts as neither won nor lost, and leaves the board. A manager can reopen it."
         fields = [Field("reason", "Reason", "textarea", is_required=True)]
-        ask(self._layer, "Cancel the deal", fields, "Cancel the deal", submit, explanation=explanation)
+        ask(
+            self._layer,
+            "Cancel the deal",
+            fields,
+            "Cancel the deal",
+            submit,
+            explanation=explanation,
+            dismiss="Keep it",
+        )
 
     def ask_to_reopen(
         self, deal_id: str, revision: int | None, to_stage: PipelineStage = PipelineStage.NEGOTIATION
@@ -192,7 +200,14 @@ class DealActions:
 
         today = self._today(read_clock())
         fields = [
-            Field("closed_on", "Won on" if is_won else "Lost on", "date", today, attributes={"max": today}),
+            Field(
+                "closed_on",
+                "Won on" if is_won else "Lost on",
+                "date",
+                today,
+                is_required=True,
+                attributes={"max": today},
+            ),
             Field("note", "Note" if is_won else "Why was it lost?", "textarea"),
         ]
         title = "Close as won" if is_won else "Close as lost"

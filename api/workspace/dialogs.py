@@ -53,10 +53,11 @@ def ask(
     explanation: str = "",
     draw: Callable[[], None] | None = None,
     on_cancel: Callable[[], object] | None = None,
+    dismiss: str = "Cancel",
 ) -> None:
     """Open a dialog in `layer`. It closes when `on_submit` is done, and shows the error when that raises one.
 
-    `draw` puts something to look at between explanation and questions.
+    `draw` puts something to look at between explanation and questions; `dismiss` is on the button that does nothing.
     """
     is_busy = False
     is_done = False
@@ -102,7 +103,7 @@ def ask(
             trouble = text("p", "", "dialog-trouble", role="alert")
             trouble.set_visibility(False)
             with box("div", "dialog-buttons"):
-                text("button", "Cancel", "button", type="button").on(
+                text("button", dismiss, "button", type="button").on(
                     "click", js_handler="(event) => event.target.closest('dialog').close()"
                 )
                 text("button", submit, "button button-primary", type="submit")

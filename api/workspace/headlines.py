@@ -6,7 +6,7 @@ from nicegui import ui
 
 from api.figures import Snapshot, Summary, WindowFigures
 from api.workspace import wording
-from api.workspace.elements import box, text
+from api.workspace.elements import box, notice, text
 
 Number = Decimal | int | float
 Figures = Snapshot | WindowFigures
@@ -14,6 +14,7 @@ Figures = Snapshot | WindowFigures
 
 def show_headlines(summary: Summary, before: Snapshot | None) -> None:
     """Draw the figures; `before` is the snapshot at the end of the previous window, None when there is no window."""
+    _show_missing_rates(summary)
     with box("div", "headlines"):
         _show_closings(summary)
         _show_pipeline(summary.as_of, before)
@@ -24,7 +25,7 @@ def _show_closings(summary: Summary) -> None:
     now, window, previous = summary.as_of, summary.in_window, summary.previous_window
     currency = now.reporting_currency
     with _headline("Won", "deals_closed_won", f"{window.deals_closed_won:,}", window.deals_closed_won):
-        _note(f"worth {currency} {wording.amount(window.won_value)}")
+        _say_worth(window.won_value, window.closed_unconverted_count, currency)
         if window.first is not None:
             _note(f"{now.deals_closed_won:,} to date")
         _change(window, previous, "deals_closed_won")
@@ -32,7 +33,7 @@ def _show_closings(summary: Summary) -> None:
         _note(f"{window.conversion_numerator:,} won of {window.conversion_denominator:,} closed")
         _change_of_rate(window, previous)
     with _headline("Lost", "deals_closed_lost", f"{window.deals_closed_lost:,}", window.deals_closed_lost):
-        _note(f"worth {currency} {wording.amount(window.lost_value)}")
+        _say_worth(window.lost_value, window.closed_unconverted_count, currency)
         if window.deals_cancelled:
             _note(f"{window.deals_cancelled:,} cancelled besides")
         _change(window, previous, "deals_closed_lost", more_is_better=False)
@@ -51,10 +52,10 @@ def _show_pipeline(now: Snapshot, before: Snapshot | None) -> None:
         _note(f"on {wording.day(now.snapshot_date)}")
         _change(now, before, "deals_open", more_is_better=None)
     with _money_headline("Gross pipeline", "gross_pipeline_value", now.gross_pipeline_value, currency):
-        if now.unconverted_count:
-            _note(f"without {wording.count(now.unconverted_count, 'deal')} that no rate converts")
+        _warn_of(now.unconverted_count, "open deal")
         _change(now, before, "gross_pipeline_value")
     with _money_headline("Weighted pipeline", "weighted_pipeline_value", now.weighted_pipeline_value, currency):
+        _warn_of(now.unconverted_count, "open deal")
         if now.value_without_confidence:
             _note(f"{currency} {wording.amount(now.value_without_confidence)} of gross by stage default")
         _change(now, before, "weighted_pipeline_value")
@@ -67,6 +68,7 @@ def _show_commissions(summary: Summary, before: Snapshot | None) -> None:
     with _money_headline("Confirmed commission", "confirmed_commission_amount", confirmed, currency):
         if window.first is not None:
             _note(f"{currency} {wording.amount(now.confirmed_commission_amount)} to date")
+        _warn_of(now.commission_unconverted_count, "commission")
         _change(window, previous, "confirmed_commission_amount")
     disputed = now.disputed_commission_amount
     with _money_headline("In dispute", "disputed_commission_amount", disputed, currency):
@@ -91,6 +93,36 @@ def _headline(label: str, key: str, shown: str, value: Number | None, *, unit: s
 def _money_headline(label: str, key: str, value: Decimal, currency: str) -> ui.element:
     exact = wording.exact_amount(value, currency)
     return _headline(label, key, wording.amount(value), value, unit=currency, title=exact)
+
+
+def _show_missing_rates(summary: Summary) -> None:
+    """Say loudly that amounts are missing, and what to do: a zero for want of a rate must not pass for a figure."""
+    now, window = summary.as_of, summary.in_window
+    counts = (
+        (window.closed_unconverted_count, "closed deal"),
+        (now.unconverted_count, "open deal"),
+        (now.commission_unconverted_count, "commission"),
+    )
+    parts = [wording.count(count, noun) for count, noun in counts if count]
+    if not parts:
+        return
+    left_out = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    with notice(
+        f"Money is missing here: {left_out} in a currency without an exchange rate.",
+        f"Amounts in {now.reporting_currency} leave them out; by currency they are complete. On the server:",
+    ):
+        text("code", "dealbook reference fx_rates.csv && dealbook refresh")
+
+
+def _say_worth(value: Decimal, left_out: int, currency: str) -> None:
+    if value or not left_out:
+        _note(f"worth {currency} {wording.amount(value)}")
+    _warn_of(left_out, "closed deal")
+
+
+def _warn_of(left_out: int, noun: str) -> None:
+    if left_out:
+        text("p", f"{wording.count(left_out, noun)} left out: no exchange rate", "headline-note headline-warning")
 
 
 def _note(words: str) -> None:

@@ -30,6 +30,7 @@ from ledger.vocabulary import Role
 
 FIRST_PAGES = {Role.AGENT: PIPELINE_PATH, Role.VIEWER: PERFORMANCE_PATH, Role.ADMIN: PERFORMANCE_PATH}
 ROWS_SHOWN = 4
+COUNTED = 50
 PERIOD = Period.LAST_30_DAYS
 
 
@@ -66,7 +67,7 @@ async def show_home(request: Request) -> Response | None:
 def _read_waiting(visit: Visit) -> list[Queue]:
     actor = visit.require_actor()
     with visit.workspace.ledger.read() as session:
-        return read_queues(session, actor, "", {}).queues
+        return read_queues(session, actor, "", {status: COUNTED for status, _, _ in QUEUES}).queues
 
 
 def _read_team(visit: Visit) -> Team:

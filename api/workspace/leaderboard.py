@@ -15,13 +15,17 @@ LONGEST = 15
 
 @dataclass(frozen=True, slots=True)
 class TeamRow:
-    """One agent in the window: what was closed in it and what stands at its end."""
+    """One agent in the window: what was closed in it and what stands at its end.
+
+    `left_out` deals closed in it have a value that no exchange rate converts: it is not in `won_value`.
+    """
 
     agent_id: str
     name: str
     won: int
     closed: int
     won_value: Decimal
+    left_out: int
     confirmed: Decimal
     open_deals: int
     weighted: Decimal
@@ -66,6 +70,7 @@ def compare_team(end: Sequence[Snapshot], start: Sequence[Snapshot]) -> list[Tea
                 won=now.conversion_numerator - (then.conversion_numerator if then else 0),
                 closed=now.conversion_denominator - (then.conversion_denominator if then else 0),
                 won_value=now.won_value - (then.won_value if then else 0),
+                left_out=now.closed_unconverted_count - (then.closed_unconverted_count if then else 0),
                 confirmed=now.confirmed_commission_amount - (then.confirmed_commission_amount if then else 0),
                 open_deals=now.deals_open,
                 weighted=now.weighted_pipeline_value,
@@ -126,7 +131,7 @@ def chart_leaders(rows: Sequence[TeamRow], currency: str) -> Chart:
             for row in rows
         ],
         empty="" if rows else "Nobody had a deal up to that day.",
-        notes=[f"The picture shows the first {LONGEST} of {len(rows):,}."] if len(rows) > LONGEST else [],
+        picture_notes=[f"The picture shows the first {LONGEST} of {len(rows):,}."] if len(rows) > LONGEST else [],
         height=34 + 26 * len(leaders),
     )
 
@@ -159,7 +164,12 @@ def _draw_agent(row: TeamRow, currency: str, *, is_current: bool, link: Callable
             text("a", row.name, href=link(row.agent_id))
         cell(f"{row.won:,}")
         cell(f"{wording.rate(row.win_rate)} of {row.closed:,}")
-        for value in (row.won_value, row.confirmed):
-            cell(wording.amount(value), title=wording.exact_amount(value, currency))
+        if row.left_out:
+            missing = f"{row.left_out:,} without rate"
+            shown = f"{wording.amount(row.won_value)} + {missing}" if row.won_value else missing
+            cell(shown, title=f"{wording.count(row.left_out, 'closed deal')} that no exchange rate converts")
+        else:
+            cell(wording.amount(row.won_value), title=wording.exact_amount(row.won_value, currency))
+        cell(wording.amount(row.confirmed), title=wording.exact_amount(row.confirmed, currency))
         cell(f"{row.open_deals:,}")
         cell(wording.amount(row.weighted), title=wording.exact_amount(row.weighted, currency))

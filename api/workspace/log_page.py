@@ -68,12 +68,16 @@ class _Page:
         with box("div", "page-head"), box("div"):
             text("h1", "Log")
             text("p", "Everything that happened, in order, signed so that a change would show.", "muted")
-        self._state = box("div", "headlines")
+        self._state = box("div", "headlines log-facts")
         Verification(visit)
         with panel("Entries", "By leaf index, hash, identifier or type") as head:
             with head:
                 search = box(
-                    "input", "input search", type="search", placeholder="Search, for example dispute", maxlength="100"
+                    "input",
+                    "input log-search",
+                    type="search",
+                    placeholder="Search, for example dispute",
+                    maxlength="100",
                 )
                 search.props["aria-label"] = "Search the log"
                 search.on(

@@ -261,8 +261,13 @@ class _Page:
                     draw_table=lambda: tables.draw_comparison(reading.comparison),
                 )
             show_chart(calibration_chart.chart_calibration(reading.calibration, newest), as_published)
-            show_chart(source_chart.chart_sources(reading.sources, newest, currency), as_published)
-            tables.show_currencies(summary, is_wide=agent != EVERYONE)
+            # Without benchmarks the sources stand alone in their line.
+            show_chart(
+                source_chart.chart_sources(reading.sources, newest, currency),
+                as_published,
+                classes="panel-wide" if agent == EVERYONE else "",
+            )
+            tables.show_currencies(summary)
             rows = leaderboard.compare_team(reading.team, reading.team_before)
             show_chart(
                 leaderboard.chart_leaders(rows, currency),

@@ -11,12 +11,12 @@ from api.workspace.benchmark_chart import describe_source, is_days, name_metric
 from api.workspace.elements import box, cell, panel, segments, text
 
 
-def show_currencies(summary: Summary, *, is_wide: bool) -> None:
+def show_currencies(summary: Summary) -> None:
     """Draw the amounts in each currency, as they were written: currencies are never added."""
     with panel(
         "By currency",
         f"To date, as written; never added together. {wording.day(summary.window.last)}.",
-        "panel-wide" if is_wide else "",
+        "panel-wide",
     ):
         if not summary.by_currency:
             text("p", "No deal carries an amount yet.", "muted")

@@ -143,20 +143,3 @@ def _earn_commission(
             move_commission(session, SYSTEM, commission.id, status, effective_at=moment)
     if rng.random() < 0.15:
         open_dispute(session, SYSTEM, commission.id, amount=Decimal("5000.00"), reason="Introducer's share in question")
-
-
-def open_hostile_deal(session: Session, agent_id: str) -> None:
-    """Open a deal whose title and company are an attack on whoever shows them."""
-    deal = open_deal(
-        session,
-        SYSTEM,
-        NewDeal(
-            agent_id=agent_id,
-            title=HOSTILE,
-            asset_type=AssetType.OFFICE,
-            deal_type=DealType.LEASE,
-            estimated_value_amount=Decimal("1234567.89"),
-            confidence=Decimal("0.50"),
-        ),
-    )
-    add_contact(session, SYSTEM, deal.id, company=HOSTILE)

@@ -12,8 +12,22 @@ function listCutOff() {
     .map((element) => `${element.className}: ${element.textContent.slice(0, 60)}`);
 }
 
-function listWeakContrast() {
-  const parse = (text) => (text.match(/[\d.]+/g) || []).map(Number);
+function listOffScreen() {
+  // A dialog or menu that reaches beyond the screen hides its buttons, unless it scrolls.
+  return [...document.querySelectorAll("dialog[open], .drawer, [popover]:popover-open")]
+    .filter((element) => {
+      const box = element.getBoundingClientRect();
+      return box.left < -1 || box.top < -1 || box.right > innerWidth + 1 || box.bottom > innerHeight + 1;
+    })
+    .map((element) => `beyond the screen: ${element.className}`);
+}
+
+function listWeakContrast(part) {
+  // A mixed colour is written as shares of one: color(srgb 0.5 0.7 1 / 0.9).
+  const parse = (text) => {
+    const numbers = (text.match(/[\d.]+/g) || []).map(Number);
+    return text.startsWith("color(") ? numbers.map((value, i) => (i < 3 ? value * 255 : value)) : numbers;
+  };
   const over = (top, under) => {
     const alpha = top[3] ?? 1;
     return [0, 1, 2].map((i) => top[i] * alpha + under[i] * (1 - alpha));
@@ -29,7 +43,7 @@ function listWeakContrast() {
     return layers.reverse().reduce((under, top) => (top.length ? over(top, under) : under), [255, 255, 255]);
   };
   const weak = new Set();
-  for (const element of document.querySelectorAll("body *")) {
+  for (const element of document.querySelectorAll(part ? `${part}, ${part} *` : "body *")) {
     const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
     const style = getComputedStyle(element);
     if (!hasText || !element.getClientRects().length || style.visibility === "hidden") continue;

@@ -9,7 +9,7 @@ from ledger.access import SYSTEM
 from ledger.commissions import move_commission
 from ledger.vocabulary import CommissionStatus, PipelineStage
 from tests.browser.agency import HOSTILE
-from tests.browser.conftest import Office, Visitors
+from tests.browser.conftest import Office
 from tests.browser.desk import ask_rest, make_commission, make_deal
 
 pytestmark = pytest.mark.browser
@@ -42,22 +42,3 @@ def test_several_are_confirmed_and_the_refused_one_says_why(manager_page: Page, 
     for commission_id in ids:
         found = ask_rest(page, office, f"/commissions/{commission_id}")
         assert (found["status"], found["commission_amount"]) == ("confirmed", "20000.00")
-
-
-def test_own_lines_cannot_be_chosen(visitors: Visitors, office: Office) -> None:
-    """Maker is not checker: a manager is offered no box at a line of their own, and agents none at all."""
-    office.agency.agents["Mei Tan"] = office.agency.manager_id
-    try:
-        deal_id = make_deal(office, "The manager's own", PipelineStage.CLOSED_WON)
-        own = make_commission(office, deal_id, agent="Mei Tan")
-    finally:
-        del office.agency.agents["Mei Tan"]
-    other = make_commission(office, make_deal(office, "Somebody else's", PipelineStage.CLOSED_WON))
-    page = visitors.open(office.address, link=office.make_link(office.agency.manager_id))
-    page.goto(office.address + PATH)
-    expect(page.locator(f'[data-commission="{other}"]').get_by_role("checkbox")).to_be_visible()
-    assert page.locator(f'[data-commission="{own}"]').get_by_role("checkbox").count() == 0
-    agent = visitors.open(office.address, link=office.make_link(office.agency.agents["Anna Lim"]))
-    agent.goto(office.address + PATH)
-    expect(agent.locator(f'[data-commission="{other}"]')).to_be_visible()
-    assert agent.get_by_role("checkbox").count() == 0

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.agency import HOSTILE
-from tests.browser.conftest import Office, Visitors
+from tests.browser.conftest import Office
 from tests.browser.desk import ask_rest, log_size
 from tests.support.crm_export import DEALS, MAPPING
 
@@ -104,18 +104,3 @@ def test_reference_figures_are_told_by_their_columns(manager_page: Page, office:
     entry.get_by_role("button", name="Put rates.csv away").click()
     expect(entry).to_have_count(0)
     expect(page.get_by_role("button", name="Import", exact=True)).to_have_count(0)
-
-
-def test_who_may_not_import_is_not_offered_it_and_refused_when_forced(visitors: Visitors, office: Office) -> None:
-    """No link, no drop zone at the address itself, and REST says 403 to the same session."""
-    page = visitors.open(office.address, link=office.make_link(office.agency.agents["Anna Lim"]))
-    assert page.get_by_role("navigation").get_by_role("link", name="Imports").count() == 0
-    page.goto(office.address + PATH)
-    expect(page.get_by_role("heading", name="Managers import files")).to_be_visible()
-    assert page.locator(".drop-zone").count() == 0
-    answer = page.request.post(
-        f"{office.address}/api/v1/imports",
-        multipart={"mapping": "hubspot", "files": {"name": "a.csv", "mimeType": "text/csv", "buffer": b"a,b\n"}},
-        headers={"Origin": office.address},
-    )
-    assert answer.status == 403

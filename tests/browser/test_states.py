@@ -1,11 +1,9 @@
 """What pages show when there is nothing to show, when the numbers are old, and when a part fails."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import pytest
 from playwright.sync_api import expect
 
@@ -15,6 +13,7 @@ from ledger.store import Ledger, initialise
 from ledger.vocabulary import Role
 from tests.browser.agency import HOSTILE
 from tests.browser.conftest import Visitors
+from tests.browser.looking import look
 from tests.support.browser import serve
 from tests.support.published_file import ANNA, AS_OF, publish_sample
 
@@ -43,45 +42,67 @@ def empty_office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmptyOffi
     ledger.close()
 
 
-def test_empty_pages_say_why_and_what_to_do(visitors: Visitors, empty_office: EmptyOffice) -> None:
-    """Before the first refresh and the first deal each page explains itself and names the command that helps."""
+def test_empty_pages_look_as_if_meant(visitors: Visitors, empty_office: EmptyOffice, screenshots: Path) -> None:
+    """Before the first refresh and the first deal each page explains itself, on every screen."""
     page = visitors.open(empty_office.address, link=empty_office.make_link())
-    expect(page.locator(".freshness")).to_have_text("no published numbers")
-    expect(page.get_by_role("heading", name="No numbers have been published yet")).to_be_visible()
-    expect(page.locator("code", has_text="dealbook refresh")).to_be_visible()
-    page.get_by_role("link", name="Pipeline").click()
-    expect(page.get_by_role("heading", name="No deals here yet")).to_be_visible()
-    expect(page.locator("code", has_text="dealbook import")).to_be_visible()
+    faults = []
+    for name, title in EMPTY.items():
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(f"{empty_office.address}/agents/performance{name}")
+        expect(page.get_by_text(title).first).to_be_visible()
+        faults += look(page, screenshots, f"empty-{name.strip('/')}", is_long=True)
+    assert faults == []
 
 
-SLOW = """
-import time
+EMPTY = {
+    "/home": "No numbers have been published yet",
+    "/pipeline": "No deals here yet",
+    "/commissions": "Nothing is waiting",
+    "/log": "Nothing has been published yet",
+}
+# A server whose board is read only once a file allows it, and one page of which fails.
+HELD = """
+import sys, time
+from pathlib import Path
+from api.workspace import log_page
 from api.workspace.board import BoardReader
+allowed = Path(sys.argv[1]).parent / "allowed"
 read_board = BoardReader.read_board
-def read_slowly(reader, *sizes):
-    time.sleep(4)
+def read_when_allowed(reader, *sizes):
+    while not allowed.exists():
+        time.sleep(0.05)
     return read_board(reader, *sizes)
-BoardReader.read_board = read_slowly
+BoardReader.read_board = read_when_allowed
+log_page.panel = None
 """
 
 
-def test_a_slow_read_shows_that_it_is_under_way(visitors: Visitors, tmp_path: Path) -> None:
-    """A page whose data take long comes at once with placeholders, stays usable, and fills itself."""
+def test_a_slow_read_shows_that_it_is_under_way_and_a_failed_page_says_so(
+    visitors: Visitors, tmp_path: Path, screenshots: Path
+) -> None:
+    """A page whose data take long comes at once with placeholders and fills itself; one that fails leads on."""
     settings = Settings(home=tmp_path / "home")
     ledger = initialise(settings)
-    with serve(settings.home, first=SLOW) as address:
+    with serve(settings.home, first=HELD) as address:
         office = EmptyOffice(settings, ledger, address)
         page = visitors.open(address, link=office.make_link())
         page.get_by_role("link", name="Pipeline").click()
         expect(page.get_by_role("status", name="Loading")).to_be_visible()
         expect(page.get_by_role("heading", name="Pipeline")).to_be_visible()
-        expect(page.get_by_role("heading", name="No deals here yet")).to_be_visible(timeout=15_000)
+        assert look(page, screenshots, "loading") == []
+        (tmp_path / "allowed").touch()
+        expect(page.get_by_role("heading", name="No deals here yet")).to_be_visible()
         expect(page.locator(".skeleton")).to_have_count(0)
+        page.get_by_role("link", name="Log").click()
+        expect(page.get_by_role("heading", name="This page failed")).to_be_visible()
+        assert look(page, screenshots, "failed") == []
+        # A browser reports the page's own 500 on its console; that one is meant.
+        visitors.watchers[-1].faults.clear()
         page.context.close()
     ledger.close()
 
 
-def test_old_numbers_are_called_old(visitors: Visitors, empty_office: EmptyOffice) -> None:
+def test_old_numbers_are_called_old(visitors: Visitors, empty_office: EmptyOffice, screenshots: Path) -> None:
     """When refreshes have failed for longer than allowed, the chip turns and the page says so before any figure."""
     publish_sample(empty_office.settings.published_dir, published_at=datetime.now(UTC) - timedelta(days=3))
     page = visitors.open(empty_office.address, link=empty_office.make_link())
@@ -89,6 +110,7 @@ def test_old_numbers_are_called_old(visitors: Visitors, empty_office: EmptyOffic
     expect(page.locator(".notice")).to_contain_text("older than they should be")
     expect(page.locator(".notice")).to_contain_text("3 days ago")
     expect(page.locator('.headline[data-metric="deals_closed_won"]')).to_be_visible()
+    assert look(page, screenshots, "stale") == []
 
 
 def test_newer_numbers_announce_themselves(visitors: Visitors, empty_office: EmptyOffice) -> None:
@@ -132,31 +154,3 @@ def test_text_from_outside_stays_text_in_charts(visitors: Visitors, empty_office
     written = Path(download.value.path()).read_text(encoding="utf-8")
     assert "\n'=1+1," in written, "a spreadsheet would run a cell that begins with an equals sign"
     assert page.locator("main img, main script").count() == 0
-
-
-def test_numbers_of_another_version_say_so(visitors: Visitors, empty_office: EmptyOffice) -> None:
-    """After an upgrade the published file may lack a column: the page says what to do, and the queue is still there."""
-    name = publish_sample(empty_office.settings.published_dir, generation=5, log_size=500)
-    with duckdb.connect(str(empty_office.settings.published_dir / name)) as connection:
-        connection.execute("ALTER TABLE agent_performance_snapshots DROP COLUMN open_days")
-    page = visitors.open(empty_office.address, link=empty_office.make_link())
-    expect(page.get_by_role("heading", name="These numbers are of another version")).to_be_visible()
-    expect(page.locator("code", has_text="dealbook refresh")).to_be_visible()
-    expect(page.locator('[data-queue="disputed"]')).to_be_visible()
-
-
-def test_a_part_that_fails_leaves_the_rest_usable(visitors: Visitors, empty_office: EmptyOffice) -> None:
-    """A published file that cannot be read makes a plain message, not a broken page."""
-    published: Path = empty_office.settings.published_dir
-    publish_sample(published, generation=6, log_size=600)
-    broken = published / "marts-000000000999-broken.duckdb"
-    broken.write_bytes(b"not a database")
-    page = visitors.open(empty_office.address, link=empty_office.make_link())
-    page.goto(f"{empty_office.address}/agents/performance")
-    expect(page.locator(".headline").first).to_be_visible()
-    (published / "CURRENT").write_text(broken.name)
-    page.get_by_role("group", name="Window").get_by_role("button", name="30 days").click()
-    expect(page.get_by_role("heading", name="This could not be read")).to_be_visible()
-    page.get_by_role("link", name="Pipeline").click()
-    expect(page).to_have_url(re.compile("pipeline$"))
-    expect(page.get_by_role("heading", name="Pipeline")).to_be_visible()

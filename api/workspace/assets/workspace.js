@@ -77,12 +77,17 @@
     menuFor = { ...describe(button), button };
     for (const item of menu().querySelectorAll("button")) item.hidden = item.dataset.stage === menuFor.stage;
     menu().showPopover();
-    const at = button.getBoundingClientRect();
+    placeMenu();
+    items()[0]?.focus();
+  };
+  const placeMenu = () => {
+    if (!menu()?.matches(":popover-open")) return;
+    const at = menuFor.button.getBoundingClientRect();
     const size = menu().getBoundingClientRect();
     menu().style.left = `${Math.max(8, Math.min(at.right - size.width, innerWidth - size.width - 8))}px`;
     menu().style.top = `${Math.max(8, Math.min(at.bottom + 4, innerHeight - size.height - 8))}px`;
-    items()[0]?.focus();
   };
+  addEventListener("resize", placeMenu);
   document.addEventListener("keydown", (event) => {
     if (menu()?.contains(event.target)) {
       const all = items();
