@@ -85,7 +85,10 @@ def test_everything_imported_is_declared() -> None:
     import_names |= {"dagster_shared": "dagster", "yaml": "dagster"}
     files = [path for package in MAY_IMPORT for path in _modules(package)] + COMMAND_LINE
     foreign = {name.split(".")[0] for path in files for name in _imports(path)} - OURS - sys.stdlib_module_names
-    missing = {name for name in foreign if import_names.get(name, name.replace("_", "-")) not in declared}
+    # `dealbook bench --only pages` alone asks for a browser, and says how to get one where there is none.
+    missing = {
+        name for name in foreign - {"playwright"} if import_names.get(name, name.replace("_", "-")) not in declared
+    }
     assert not missing
 
 

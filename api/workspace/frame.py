@@ -186,7 +186,7 @@ class _FreshnessChip:
     def _write(self, publication: Publication | None) -> None:
         if publication is None:
             self._chip.props["data-state"] = "none"
-            self._main.set_text("no published numbers")
+            self._main.set_text("no numbers yet")
             self._more.set_text("")
             return
         now = read_clock()

@@ -116,7 +116,9 @@ class _Page:
     def _show_state(self, state: LogState) -> None:
         signed = "never" if state.signed_at is None else wording.age(state.signed_at, read_clock())
         _draw_fact("Entries", f"{state.size:,}", f"{state.unsigned:,} newer than the last checkpoint", "size")
-        _draw_fact("Last checkpoint", signed, f"over {state.signed_size:,} entries", "checkpoint")
+        _draw_fact(
+            "Last checkpoint", signed, f"over {wording.count(state.signed_size, 'entry', 'entries')}", "checkpoint"
+        )
         _draw_fact("Signed with", state.key_id or "no known key", "the key's id; compare it with your own note", "key")
         root = state.root.hex() if state.root else ""
         _draw_fact("Root", root[:HASH_SHOWN] + "…" if root else wording.NOTHING, "of the last checkpoint", "root", root)

@@ -246,7 +246,7 @@ def test_an_empty_page_says_why_and_what_to_do(
         await user.open(path)
         await see(user, title)
         assert command in ("", *list_texts(user, "code"))
-        await user.should_see("no published numbers")
+        await user.should_see("no numbers yet")
 
     story(told)
 
