@@ -5,7 +5,7 @@
                 and what is not in the log: tokens (their digests), imports, answers to repeated requests
     folded      the protected tables, from the log that arrived
     verified    the target, tables included; then both, root by root and row by row
-    committed   the target, in one transaction; then the source is closed to writing (`ledger.closing`)
+    committed   the target, in one transaction; then the source, which is closed to writing by that (`ledger.closing`)
 
 Keys, what the signer remembers and the folder of checkpoints lie outside the database and stay as they are.
 An interruption leaves the target as empty as it was. One between the two commits leaves a whole target and an open
@@ -96,7 +96,7 @@ def move_ledger(
                 made = _verify(there, settings, address)
                 on_progress("comparing", 0, 0)
                 _compare(here, there)
-            close_ledger(here, address)
+                _close(here, address)
     return found, made
 
 
@@ -250,6 +250,16 @@ def _read(session: Session, table: Table) -> Iterator[Sequence[Row[Any]]]:
     query = select(table).order_by(*table.primary_key.columns)
     with session.connection().execute(query, execution_options={"yield_per": _BATCH}) as result:
         yield from result.partitions()
+
+
+def _close(here: Session, address: str) -> None:
+    try:
+        close_ledger(here, address)
+    except DBAPIError as error:
+        raise MoveRefused(
+            f"The ledger cannot be closed to writing where it is: {_first_line(error.orig)}. Nothing was moved. "
+            "Give DEALBOOK_LEDGER_URL the role that owns its tables for the move."
+        ) from error
 
 
 def _verify(session: Session, settings: Settings, address: str) -> MovedLedger:

@@ -14,7 +14,6 @@ from tests.support.postgresql import Server
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.only_on("postgresql")
 def test_a_ledger_on_postgresql_goes_the_whole_way(tmp_path: Path, postgresql_server: Server) -> None:
     """Import, refresh, REST, verification with tables, a dossier that verifies without any of it. Nothing of the ledger
     lies in a file. Moved to SQLite it is the same log, and the server takes no more of it."""

@@ -4,11 +4,13 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from api.main import create_app
@@ -291,8 +293,16 @@ def test_an_interrupted_move_is_begun_again(settings: Settings, target: str, mon
             move_ledger(settings, target, interrupt_at(last))
         assert is_empty(target, settings)
         initialise(settings).close()
+    held = moving._held
+
+    @contextmanager
+    def interrupted_before_it_commits(source: Ledger) -> Iterator[Session]:
+        with held(source) as session:
+            yield session
+            raise KeyboardInterrupt
+
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(moving, "close_ledger", lambda *_: interrupt_at("")("", 0, 0))
+        patch.setattr(moving, "_held", interrupted_before_it_commits)
         move_ledger(settings, target)
     assert not is_empty(target, settings)
     initialise(settings).close()
