@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from api import receipts
 from api.examples import example_of, example_of_problem
 from api.problems import MEDIA_TYPE, ProblemDocument
+from api.schemas.fields import IDEMPOTENCY_KEY
+from api.schemas.imports import MAPPING_NAME
 
 _MEANINGS = {
     400: "The request could not be read.",
@@ -56,7 +58,7 @@ def documented_key() -> dict[str, Any]:
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": False,
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": IDEMPOTENCY_KEY},
                 "description": "Sent again with the same body within 30 days, the first answer comes back unchanged. "
                 "A change of a commission is never made twice under one key, however late.",
             }
@@ -110,6 +112,9 @@ def install(app: FastAPI) -> None:
     build = app.openapi
 
     def describe() -> dict[str, Any]:
+        from ingestion.crm_files import shipped_mappings  # a second to import, and only who reads this needs it
+
+        MAPPING_NAME["enum"] = shipped_mappings()
         document = build()
         _link_what_is_made(document["paths"])
         for operations in document["paths"].values():

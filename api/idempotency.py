@@ -6,6 +6,7 @@ repetition that arrives while the first still runs waits for it and then replays
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,13 +15,13 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from api.problems import Problem
+from api.schemas.fields import IDEMPOTENCY_KEY, WHAT_PATTERNS_ASK
 from ledger.actors import Actor
 from ledger.databases import hold
 from ledger.deal_audit import find_recorded_request
 from ledger.tables import Commission, CommissionDispute, IdempotencyKey
 
 HEADER = "idempotency-key"
-LONGEST_KEY = 255
 KEPT_FOR = timedelta(days=30)
 _KEPT_HEADERS = ("content-type", "etag", "location", "audit-receipt")
 
@@ -42,8 +43,8 @@ def begin_once(request: Request, session: Session, actor: Actor, body: bytes) ->
     key = request.headers.get(HEADER)
     if key is None or request.method != "POST":
         return actor
-    if not 1 <= len(key) <= LONGEST_KEY:
-        raise Problem("request-invalid", f"`Idempotency-Key` must have 1 to {LONGEST_KEY} characters.")
+    if not re.fullmatch(IDEMPOTENCY_KEY, key):
+        raise Problem("request-invalid", f"`Idempotency-Key`: {WHAT_PATTERNS_ASK[IDEMPOTENCY_KEY]}.")
     key_digest = hashlib.sha256(key.encode()).hexdigest()
     target = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     request_digest = hashlib.sha256(target + body).hexdigest()

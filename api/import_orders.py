@@ -49,9 +49,9 @@ def check_import(wanted: WantedImport) -> None:
     if wanted.mapping and wanted.mapping not in shipped_mappings():
         refuse_field("mapping", f"There is no such mapping; there are {', '.join(shipped_mappings())}.")
     if wanted.mapping_file is not None and wanted.mapping_file.suffix != ".toml":
-        refuse_field("mapping_file", "A mapping is a TOML file: let its name end in .toml.")
+        raise Problem("mapping-invalid", "A mapping is a TOML file: let its name end in .toml.")
     if any(path.name.lower().endswith((".parquet.gz", ".pq.gz")) for path in wanted.files):
-        refuse_field("files", "Parquet is packed already: send it without gzip around it.")
+        raise Problem("file-invalid", "Parquet is packed already: send it without gzip around it.")
     try:
         sections_of(wanted.files, load_mapping(wanted.mapping_file or wanted.mapping))
     except (MappingInvalid, FileInvalid) as fact:
@@ -67,8 +67,9 @@ def _check_reference_files(wanted: WantedImport) -> None:
         refuse_field("strict", "Reference files have no such choice: rows that can be read go in.")
     for path in wanted.files:
         if path.suffix.lower() == ".gz" or path.stat().st_size > MOST_REFERENCE_BYTES:
-            refuse_field(
-                "files", f"{path.name}: send reference files unpacked, of at most {MOST_REFERENCE_BYTES >> 20} MiB."
+            raise Problem(
+                "file-invalid",
+                f"{path.name}: send reference files unpacked, of at most {MOST_REFERENCE_BYTES >> 20} MiB.",
             )
         try:
             tell_reference_file(path)

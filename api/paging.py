@@ -11,11 +11,12 @@ from typing import Annotated, TypeVar
 from fastapi import Query
 
 from api.published import Marts, Span
+from api.schemas.fields import ANY_TEXT
 from ledger.errors import CursorInvalid
 
 Row = TypeVar("Row")
 Limit = Annotated[int, Query(ge=1, le=200, description="Rows of a page.")]
-Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")]
+Cursor = Annotated[str | None, Query(max_length=400, pattern=ANY_TEXT, description="`next_cursor` of the page before.")]
 
 
 def begin_page(marts: Marts, cursor: str | None, limit: int) -> Span:

@@ -24,6 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from api.published import NothingPublished
+from api.schemas.fields import WHAT_PATTERNS_ASK
 from ledger import errors as facts
 from ledger.settings import PROJECT_DIR
 from ledger.store_failures import name_failure
@@ -143,7 +144,17 @@ def problem_response(
         "detail": detail,
         **{name: value for name, value in extension.items() if value},
     }
-    return JSONResponse(jsonable_encoder(document), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    content = _legible(jsonable_encoder(document))
+    return JSONResponse(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _legible(value: Any) -> Any:
+    """Return `value` with U+FFFD for what is no Unicode: a problem that quotes a file must not fail over its bytes."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if isinstance(value, list):
+        return [_legible(item) for item in value]
+    return {name: _legible(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def answer_problem(problem: Problem) -> JSONResponse:
@@ -183,7 +194,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, invalid: RequestValidationError) -> JSONResponse:
         errors = [
-            FieldError(location=".".join(str(part) for part in error["loc"]), message=error["msg"]).model_dump()
+            FieldError(location=".".join(str(part) for part in error["loc"]), message=_explain(error)).model_dump()
             for error in invalid.errors()
         ]
         return problem_response("request-invalid", 422, "Correct what `errors` lists and send it again.", errors=errors)
@@ -202,6 +213,12 @@ def install(app: FastAPI) -> None:
                 return problem_response("body-too-large", 413, detail)
             case _:
                 return problem_response("request-malformed", 400, "The request could not be read.")
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    """Return what is wrong in words; of a pattern, what it asks for."""
+    pattern = error.get("ctx", {}).get("pattern")
+    return WHAT_PATTERNS_ASK.get(pattern) or str(error["msg"])
 
 
 def _methods_at(request: Request) -> list[str]:

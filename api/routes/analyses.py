@@ -12,7 +12,7 @@ from api.figures import Whose
 from api.paging import Cursor, Limit, begin_page, end_page
 from api.routes.performance import describe_freshness, find_visible_agent, may_see, refuse_parameter
 from api.schemas import analyses as shapes
-from api.schemas.fields import Day
+from api.schemas.fields import ANY_TEXT, Day
 from ledger.vocabulary import AssetType, DealType
 
 router = APIRouter(
@@ -24,7 +24,11 @@ router = APIRouter(
 
 AgentId = Annotated[
     str | None,
-    Query(description="Whose numbers; without it the whole team's, or for an agent their own.", max_length=64),
+    Query(
+        description="Whose numbers; without it the whole team's, or for an agent their own.",
+        max_length=64,
+        pattern=ANY_TEXT,
+    ),
 ]
 Per = Annotated[
     Literal["team", "agent"], Query(description="`agent`: rows of each agent instead of the team's, without agent_id.")
@@ -165,7 +169,7 @@ def list_lead_sources(
     whose: WhoseDep,
     service: ServiceDep,
     lead_source: Annotated[
-        str | None, Query(max_length=200, description="One source alone, in the words of the import.")
+        str | None, Query(max_length=200, pattern=ANY_TEXT, description="One source alone, in the words of the import.")
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 200,

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.dependencies import Reading, ReadingActor, ServiceDep, refuse_cross_site, refuse_unknown_parameters
 from api.documentation import EVERYWHERE, READS, WRITES, problems
+from api.parameters import Cursor, Limit, PathId
 from api.receipts import HEADER
-from api.routes.deals import DealId
 from api.schemas import audit as shapes
 from ledger.deal_audit import list_entries
 from ledger.dossier.making import make_dossier
@@ -24,9 +24,9 @@ router = APIRouter(
 def list_deal_entries(
     session: Reading,
     actor: ReadingActor,
-    deal_id: DealId,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    deal_id: PathId,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> shapes.ChainPage:
     """In order, with the hashed bytes, so that a client can recompute every hash and follow the chain."""
     rows, next_cursor = list_entries(session, actor, deal_id, cursor=cursor, limit=limit)
@@ -122,7 +122,7 @@ _ZIP: dict[int | str, dict[str, Any]] = {
     dependencies=[Depends(refuse_cross_site), _TURN],
     summary="Make the evidence dossier of a deal",
 )
-def make_evidence(service: ServiceDep, actor: ReadingActor, deal_id: DealId) -> Response:
+def make_evidence(service: ServiceDep, actor: ReadingActor, deal_id: PathId) -> Response:
     """The deal's entries as they were hashed, with proofs that an outsider checks without access to this system.
 
     Writes an entry over the heads of all chains and signs the log. Sent again with nothing new in the log, the same

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.orm import Session
 
 from api.dependencies import (
@@ -13,6 +13,7 @@ from api.dependencies import (
     refuse_unknown_parameters,
 )
 from api.documentation import EVERYWHERE, READS, REVISED, WRITES, documented_key
+from api.parameters import Cursor, Limit, PathId, QueryId
 from api.receipts import leave_receipt
 from api.schemas import commissions as shapes
 from api.writing import WriteRoute, writes
@@ -30,17 +31,13 @@ router = APIRouter(
     route_class=WriteRoute,
 )
 
-Identifier = Annotated[str, Path(max_length=64)]
-Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=200)]
-
 
 @router.get("/commissions", responses=READS, summary="List commissions")
 def list_commissions(
     session: Reading,
     actor: ReadingActor,
     status: CommissionStatus | None = None,
-    agent_id: Annotated[str | None, Query(max_length=64)] = None,
+    agent_id: QueryId = None,
     overdue: Annotated[
         bool | None,
         Query(description="True: confirmed and not invoiced, or invoiced and not paid, for more than 30 days."),
@@ -55,14 +52,14 @@ def list_commissions(
 
 @router.get("/commissions/{commission_id}", responses=READS, summary="Read a commission")
 def read_commission(
-    session: Reading, actor: ReadingActor, commission_id: Identifier, response: Response
+    session: Reading, actor: ReadingActor, commission_id: PathId, response: Response
 ) -> shapes.CommissionAnswer:
     """For whoever may see the deal, and for the line's own agent; its `ETag` is what a status move sends back."""
     return _describe(commissions.get_commission(session, actor, commission_id), response)
 
 
 @router.get("/commissions/{commission_id}/adjustments", responses=READS, summary="A commission's adjustments")
-def list_adjustments(session: Reading, actor: ReadingActor, commission_id: Identifier) -> shapes.AdjustmentList:
+def list_adjustments(session: Reading, actor: ReadingActor, commission_id: PathId) -> shapes.AdjustmentList:
     """By the time they took effect."""
     commissions.get_commission(session, actor, commission_id)
     rows = commissions.list_adjustments(session, [commission_id])
@@ -70,7 +67,7 @@ def list_adjustments(session: Reading, actor: ReadingActor, commission_id: Ident
 
 
 @router.get("/commissions/{commission_id}/disputes", responses=READS, summary="A commission's disputes")
-def list_disputes(session: Reading, actor: ReadingActor, commission_id: Identifier) -> shapes.DisputeList:
+def list_disputes(session: Reading, actor: ReadingActor, commission_id: PathId) -> shapes.DisputeList:
     """Open and resolved ones, oldest first."""
     commissions.get_commission(session, actor, commission_id)
     rows = commissions.list_disputes(session, [commission_id])
@@ -79,7 +76,7 @@ def list_disputes(session: Reading, actor: ReadingActor, commission_id: Identifi
 
 @router.get("/deals/{deal_id}/commissions", responses=READS, summary="A deal's commissions")
 def list_deal_commissions(
-    session: Reading, actor: ReadingActor, deal_id: Identifier, cursor: Cursor = None, limit: Limit = 50
+    session: Reading, actor: ReadingActor, deal_id: PathId, cursor: Cursor = None, limit: Limit = 50
 ) -> shapes.CommissionPage:
     """Latest change first."""
     get_deal(session, actor, deal_id)
@@ -96,7 +93,7 @@ def list_deal_commissions(
 )
 @writes
 def record_commission(
-    session: Session, actor: Actor, deal_id: Identifier, body: shapes.NewCommissionBody, response: Response
+    session: Session, actor: Actor, deal_id: PathId, body: shapes.NewCommissionBody, response: Response
 ) -> shapes.CommissionAnswer:
     """A pending line for an agent, one for each kind. Confirming computes its amount unless one is given."""
     agent_id = body.agent_id or get_deal(session, actor, deal_id).agent_id
@@ -121,7 +118,7 @@ def move_commission(
     session: Session,
     actor: Actor,
     revision: RevisionDep,
-    commission_id: Identifier,
+    commission_id: PathId,
     body: shapes.StatusMove,
     response: Response,
 ) -> shapes.CommissionAnswer:
@@ -149,7 +146,7 @@ def move_commission(
 )
 @writes
 def adjust_commission(
-    session: Session, actor: Actor, commission_id: Identifier, body: shapes.NewAdjustment, response: Response
+    session: Session, actor: Actor, commission_id: PathId, body: shapes.NewAdjustment, response: Response
 ) -> shapes.AdjustmentAnswer:
     """A clawback, bonus or correction, in the commission's currency."""
     adjustment = commissions.adjust_commission(
@@ -174,7 +171,7 @@ def adjust_commission(
 )
 @writes
 def open_dispute(
-    session: Session, actor: Actor, commission_id: Identifier, body: shapes.NewDispute, response: Response
+    session: Session, actor: Actor, commission_id: PathId, body: shapes.NewDispute, response: Response
 ) -> shapes.DisputeAnswer:
     """The commission is disputed until a manager resolves it, and then returns to the status before."""
     dispute = commissions.open_dispute(
@@ -196,7 +193,7 @@ def open_dispute(
 )
 @writes
 def resolve_dispute(
-    session: Session, actor: Actor, dispute_id: Identifier, body: shapes.Resolution, response: Response
+    session: Session, actor: Actor, dispute_id: PathId, body: shapes.Resolution, response: Response
 ) -> shapes.DisputeAnswer:
     """A manager's act, and never on their own line."""
     dispute = commissions.resolve_dispute(

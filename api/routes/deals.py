@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.orm import Session
 
 from api.dependencies import (
@@ -15,9 +15,10 @@ from api.dependencies import (
     refuse_unknown_parameters,
 )
 from api.documentation import EVERYWHERE, READS, REVISED, REVISED_IF_ASKED, WRITES, documented_key
+from api.parameters import Cursor, Limit, PathId, QueryId
 from api.receipts import leave_receipt
 from api.schemas import deals as shapes
-from api.schemas.fields import TimeGiven
+from api.schemas.fields import ANY_TEXT, TimeGiven
 from api.writing import WriteRoute, writes
 from ledger import deals
 from ledger.access import Action
@@ -33,28 +34,27 @@ router = APIRouter(
     route_class=WriteRoute,
 )
 
-DealId = Annotated[str, Path(max_length=64)]
-Text = Annotated[str | None, Query(max_length=200)]
-
 
 @router.get("", responses=READS, summary="List deals")
 def list_deals(
     session: Reading,
     actor: ReadingActor,
-    agent_id: Text = None,
+    agent_id: QueryId = None,
     stage: PipelineStage | None = None,
     status: DealStatus | None = None,
     asset_type: AssetType | None = None,
     deal_type: DealType | None = None,
-    property_id: Text = None,
-    project_id: Text = None,
-    q: Annotated[str | None, Query(max_length=200, description="In title, description and company.")] = None,
+    property_id: QueryId = None,
+    project_id: QueryId = None,
+    q: Annotated[
+        str | None, Query(max_length=200, pattern=ANY_TEXT, description="In title, description and company.")
+    ] = None,
     updated_since: Annotated[TimeGiven | None, Query()] = None,
     sort: Annotated[
         Literal["updated_at", "-updated_at", "created_at", "-created_at"], Query(description="`-` is newest first.")
     ] = "-updated_at",
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> shapes.DealPage:
     """Those that the caller may see: agents their own, all others every deal."""
     wanted = deals.DealFilter(
@@ -90,7 +90,7 @@ def open_deal(
 
 
 @router.get("/{deal_id}", responses=READS, summary="Read a deal")
-def read_deal(session: Reading, actor: ReadingActor, deal_id: DealId, response: Response) -> shapes.DealAnswer:
+def read_deal(session: Reading, actor: ReadingActor, deal_id: PathId, response: Response) -> shapes.DealAnswer:
     """The deal as it stands; its `ETag` is what changes send back as `If-Match`."""
     deal = deals.get_deal(session, actor, deal_id)
     response.headers["ETag"] = f'"{deal.revision}"'
@@ -103,7 +103,7 @@ def change_deal(
     session: Session,
     actor: Actor,
     revision: RevisionDep,
-    deal_id: DealId,
+    deal_id: PathId,
     body: shapes.DealChanges,
     response: Response,
 ) -> shapes.DealAnswer:
@@ -124,7 +124,7 @@ def advance_stage(
     session: Session,
     actor: Actor,
     revision: RevisionDep,
-    deal_id: DealId,
+    deal_id: PathId,
     body: shapes.StageMove,
     response: Response,
 ) -> shapes.DealWithTimeline:
@@ -142,7 +142,7 @@ def cancel_deal(
     session: Session,
     actor: Actor,
     revision: OptionalRevisionDep,
-    deal_id: DealId,
+    deal_id: PathId,
     body: shapes.Cancellation,
     response: Response,
 ) -> shapes.DealAnswer:
@@ -159,7 +159,7 @@ def reopen_deal(
     session: Session,
     actor: Actor,
     revision: OptionalRevisionDep,
-    deal_id: DealId,
+    deal_id: PathId,
     body: shapes.Reopening,
     response: Response,
 ) -> shapes.DealAnswer:
@@ -177,7 +177,7 @@ def assign_deal(
     session: Session,
     actor: Actor,
     revision: OptionalRevisionDep,
-    deal_id: DealId,
+    deal_id: PathId,
     body: shapes.Assignment,
     response: Response,
 ) -> shapes.DealAnswer:
@@ -188,7 +188,7 @@ def assign_deal(
 
 
 @router.get("/{deal_id}/timeline", responses=READS, summary="Everything that happened to a deal")
-def read_timeline(session: Reading, actor: ReadingActor, deal_id: DealId, response: Response) -> shapes.Timeline:
+def read_timeline(session: Reading, actor: ReadingActor, deal_id: PathId, response: Response) -> shapes.Timeline:
     """Stages with the time spent in each, commissions, disputes, edits; each with its entry's hash and leaf index."""
     deal = deals.get_deal(session, actor, deal_id)
     response.headers["ETag"] = f'"{deal.revision}"'

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
+from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
@@ -25,6 +25,7 @@ from api.dependencies import (
 from api.documentation import EVERYWHERE, READS, READS_ONLY, WRITES, documented_key, problems
 from api.idempotency import begin_once, keep_answer
 from api.import_orders import WantedImport, check_import, digest_files, note_import
+from api.parameters import Cursor, Limit, PathId
 from api.problems import Problem, refuse_field
 from api.schemas import imports as shapes
 from api.uploads import Upload, receive, without_places
@@ -37,8 +38,6 @@ from ledger.tables import Import
 router = APIRouter(
     prefix="/api/v1", tags=["imports"], dependencies=[Depends(refuse_unknown_parameters)], responses=EVERYWHERE
 )
-
-ImportId = Annotated[str, Path(max_length=64)]
 
 
 def get_importer(
@@ -132,8 +131,8 @@ def list_imports(
     session: Reading,
     service: ServiceDep,
     actor: ReadingActor,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> shapes.ImportPage:
     """Newest first, those of the command line among them."""
     rows, next_cursor = page_imports(session, actor, cursor, limit)
@@ -142,7 +141,7 @@ def list_imports(
 
 @router.get("/imports/{import_id}", responses=READS, summary="Read an import")
 def read_one_import(
-    session: Reading, service: ServiceDep, actor: ReadingActor, import_id: ImportId
+    session: Reading, service: ServiceDep, actor: ReadingActor, import_id: PathId
 ) -> shapes.ImportAnswer:
     """How far it is; when it has ended, what became of every row."""
     return _describe(read_import(session, actor, import_id), service)
@@ -154,7 +153,7 @@ def read_one_import(
     response_class=Response,
     summary="The rows that an import turned away",
 )
-def download_rejects(service: ServiceDep, session: Reading, actor: ReadingActor, import_id: ImportId) -> Response:
+def download_rejects(service: ServiceDep, session: Reading, actor: ReadingActor, import_id: PathId) -> Response:
     """File, line, column, value and reason, in the order of the files; also of a dry run."""
     row = read_import(session, actor, import_id)
     if row.finished_at is None:

@@ -1,13 +1,12 @@
 """Jobs: what refreshed the numbers, when, how long it took and how it ended."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from pydantic import ValidationError
 
 from api.dependencies import ReadingActor, ServiceDep, refuse_unknown_parameters
 from api.documentation import EVERYWHERE
 from api.job_log import read_jobs
+from api.parameters import Cursor, Limit
 from api.schemas import jobs as shapes
 
 router = APIRouter(
@@ -19,8 +18,8 @@ router = APIRouter(
 def list_jobs(
     service: ServiceDep,
     _: ReadingActor,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> shapes.JobPage:
     """The last run first. A refresh that found nothing new is no run."""
     lines, next_cursor = read_jobs(service.settings.home / "logs" / "refresh.jsonl", cursor, limit)

@@ -1,14 +1,14 @@
 """People: who is calling; and, for administrators, who there is and by which tokens they get in."""
 
 from datetime import timedelta
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
 from api.dependencies import Reading, ReadingActor, read_clock, refuse_unknown_parameters
 from api.documentation import EVERYWHERE, READS, WRITES, documented_key
 from api.idempotency import keep_instead
+from api.parameters import Cursor, Limit, PathId, QueryId
 from api.receipts import leave_receipt_of
 from api.schemas import people as shapes
 from api.writing import WriteRoute, writes
@@ -23,9 +23,6 @@ router = APIRouter(
     responses=EVERYWHERE,
     route_class=WriteRoute,
 )
-
-Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.get("/me", summary="Who am I?")
@@ -63,7 +60,7 @@ def create_user(session: Session, actor: Actor, body: shapes.NewUser, response: 
 def list_tokens(
     session: Reading,
     actor: ReadingActor,
-    user_id: Annotated[str | None, Query(max_length=64)] = None,
+    user_id: QueryId = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> shapes.TokenPage:
@@ -88,9 +85,7 @@ def create_token(
 
 @router.delete("/tokens/{token_id}", status_code=204, responses=WRITES, summary="Revoke a token")
 @writes
-def revoke_token(
-    session: Session, actor: Actor, token_id: Annotated[str, Path(max_length=64)], response: Response
-) -> None:
+def revoke_token(session: Session, actor: Actor, token_id: PathId, response: Response) -> None:
     """An administrator's act: from the next request on the token opens nothing. Repeating it changes nothing."""
     access.revoke_token(session, actor, token_id)
     leave_receipt_of(session, "sys", response)

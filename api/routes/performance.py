@@ -14,7 +14,7 @@ from api.paging import Cursor, Limit, begin_page, end_page
 from api.problems import FieldError, Problem
 from api.published import Marts
 from api.schemas import performance as shapes
-from api.schemas.fields import Day
+from api.schemas.fields import ANY_TEXT, Day
 from ledger import access
 from ledger.actors import Actor
 from ledger.vocabulary import AssetType, Cohort, DealType, Role
@@ -31,11 +31,17 @@ aliases = APIRouter(
 )
 
 AgentId = Annotated[
-    str | None, Query(description="Whose numbers; an agent may leave it out for their own.", max_length=64)
+    str | None,
+    Query(description="Whose numbers; an agent may leave it out for their own.", max_length=64, pattern=ANY_TEXT),
 ]
 MetricKey = Annotated[
     str | None,
-    Query(max_length=100, description="One metric alone.", openapi_examples={"rate": {"value": "conversion_rate"}}),
+    Query(
+        max_length=100,
+        pattern=ANY_TEXT,
+        description="One metric alone.",
+        openapi_examples={"rate": {"value": "conversion_rate"}},
+    ),
 ]
 AsOf = Annotated[Day | None, Query(description="The day asked about; the newest published one unless given.")]
 

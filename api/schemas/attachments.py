@@ -5,16 +5,15 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from api.schemas.deals import Metadata
-from api.schemas.fields import Answer, Identifier, Note, Request, Time
+from api.schemas.fields import ANY_TEXT, MEDIA_TYPE_NAME, TEXT, WEB_ADDRESS, Answer, Identifier, Note, Request, Time
 
-Kind = Annotated[str, Field(min_length=1, max_length=50)]
-Short = Annotated[str, Field(min_length=1, max_length=200)]
-# Addresses become links in pages: those that a browser would run instead of open are not among them.
+Kind = Annotated[str, Field(min_length=1, max_length=50, pattern=TEXT)]
+Short = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT)]
 Address = Annotated[
     str,
     Field(
         max_length=2000,
-        pattern=r"^(https?|s3|gs|sftp|smb|file)://\S+$",
+        pattern=WEB_ADDRESS,
         examples=["https://files.example.com/leases/harbour-12.pdf"],
     ),
 ]
@@ -38,8 +37,8 @@ class NewContact(Request):
 
     contact_type: Kind = "counterparty"
     name: Short | None = None
-    email: Annotated[str, Field(max_length=254)] | None = None
-    phone: Annotated[str, Field(max_length=50)] | None = None
+    email: Annotated[str, Field(max_length=254, pattern=ANY_TEXT)] | None = None
+    phone: Annotated[str, Field(max_length=50, pattern=ANY_TEXT)] | None = None
     company: Short | None = None
     notes: Note | None = None
 
@@ -83,9 +82,9 @@ class NewDocument(Request):
     )
 
     document_type: Kind
-    title: Annotated[str, Field(min_length=1, max_length=500)]
+    title: Annotated[str, Field(min_length=1, max_length=500, pattern=TEXT)]
     uri: Address
-    mime_type: Annotated[str, Field(max_length=100, pattern=r"^[\w.+-]+/[\w.+-]+$")] | None = None
+    mime_type: Annotated[str, Field(max_length=100, pattern=MEDIA_TYPE_NAME)] | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
         default=None, description="Of the document's bytes, in lower-case hex."
     )

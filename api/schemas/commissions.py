@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.fields import Answer, Currency, Identifier, Money, Note, Rate, Request, Time, TimeGiven
+from api.schemas.fields import ANY_TEXT, Answer, Currency, Identifier, Money, Note, Rate, Request, Time, TimeGiven
 from ledger.vocabulary import AdjustmentType, CommissionStatus, CommissionType, DisputeOutcome
 
 
@@ -69,7 +69,7 @@ class NewDispute(Request):
     amount: Money
     reason: Note
     hold: bool = Field(default=True, strict=True, description="Whether the disputed amount is withheld meanwhile.")
-    evidence: list[Annotated[str, Field(max_length=2000)]] = Field(
+    evidence: list[Annotated[str, Field(max_length=2000, pattern=ANY_TEXT)]] = Field(
         default=[], max_length=20, description="Addresses of documents."
     )
     effective_at: TimeGiven | None = None

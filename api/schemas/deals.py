@@ -5,12 +5,25 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.fields import Answer, Confidence, Currency, Day, Identifier, Money, Note, Request, Time, TimeGiven
+from api.schemas.fields import (
+    ANY_TEXT,
+    TEXT,
+    Answer,
+    Confidence,
+    Currency,
+    Day,
+    Identifier,
+    Money,
+    Note,
+    Request,
+    Time,
+    TimeGiven,
+)
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage
 
-Title = Annotated[str, Field(min_length=1, max_length=500, examples=["Level 12, Harbour Tower"])]
-Description = Annotated[str, Field(max_length=20_000)]
-LeadSource = Annotated[str, Field(min_length=1, max_length=100, examples=["referral"])]
+Title = Annotated[str, Field(min_length=1, max_length=500, pattern=TEXT, examples=["Level 12, Harbour Tower"])]
+Description = Annotated[str, Field(max_length=20_000, pattern=ANY_TEXT)]
+LeadSource = Annotated[str, Field(min_length=1, max_length=100, pattern=TEXT, examples=["referral"])]
 Metadata = Annotated[dict[str, Any], Field(max_length=100, examples=[{"account": "Harbour Holdings"}])]
 
 

@@ -7,6 +7,26 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+# Patterns go into the description and are enforced, so they say nothing that JavaScript, Python and Rust read
+# differently: no \s, \w or \S, no look-ahead.
+_BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+ANY_TEXT = r"^[^\x00]*$"
+"""No database keeps a NUL character in a text."""
+TEXT = rf"^[^\x00]*[^{_BLANK}][^\x00]*$"
+"""A text that says something."""
+WEB_ADDRESS = rf"^(https?|s3|gs|sftp|smb|file)://[^{_BLANK}]+$"
+"""Addresses become links in pages: those that a browser would run instead of open are not among them."""
+MEDIA_TYPE_NAME = r"^[A-Za-z0-9_.+-]+/[A-Za-z0-9_.+-]+$"
+IDEMPOTENCY_KEY = r"^[!-~]([ -~]{0,253}[!-~])?$"
+WHAT_PATTERNS_ASK = {
+    ANY_TEXT: "A text cannot hold a NUL character",
+    TEXT: "Write at least one character that can be seen, and no NUL character",
+    WEB_ADDRESS: "Write an address such as https://files.example.com/lease.pdf, without blanks",
+    MEDIA_TYPE_NAME: "Write a media type such as application/pdf",
+    IDEMPOTENCY_KEY: "Send 1 to 255 characters of ASCII that can be seen; blanks may stand between them",
+}
+"""What an error says instead of the pattern."""
+
 
 class Request(BaseModel):
     """A body that a client sends: unknown fields are refused, so that a misspelt one is never silently ignored."""
@@ -85,5 +105,7 @@ TimeGiven = Annotated[
     AfterValidator(lambda value: value.astimezone(UTC)),
     Field(examples=["2026-08-23T10:11:12Z"], description="With its offset from UTC."),
 ]
-Identifier = Annotated[str, Field(min_length=1, max_length=64, examples=["0198c6a2-6f1e-7c7a-9d5e-2f3a4b5c6d7e"])]
-Note = Annotated[str, Field(min_length=1, max_length=4000)]
+Identifier = Annotated[
+    str, Field(min_length=1, max_length=64, pattern=TEXT, examples=["0198c6a2-6f1e-7c7a-9d5e-2f3a4b5c6d7e"])
+]
+Note = Annotated[str, Field(min_length=1, max_length=4000, pattern=TEXT)]

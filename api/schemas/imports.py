@@ -15,6 +15,10 @@ _FILES = {
     "minItems": 1,
     "maxItems": 20,
 }
+_FLAG = {"type": "string", "enum": ["true", "false"], "default": "false"}
+MAPPING_NAME: dict[str, Any] = {"type": "string", "description": "For CRM files: a name that `GET /mappings` lists."}
+"""The names are filled in when the API is described: whoever adds a mapping need not say so here."""
+_OF_CRM = {"type": "string", "enum": ["crm"]}
 IMPORT_FORM: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -23,20 +27,38 @@ IMPORT_FORM: dict[str, Any] = {
         "files": _FILES
         | {"description": "Files that belong together: CSV (also .gz) or Parquet; reference files also JSON."},
         "kind": {"type": "string", "enum": ["crm", "reference"], "default": "crm"},
-        "mapping": {"type": "string", "description": "For CRM files: a name that `GET /mappings` lists."},
+        "mapping": MAPPING_NAME,
         "mapping_file": {
             "type": "string",
             "format": "binary",
             "description": "For CRM files: a mapping of your own, TOML.",
         },
-        "dry_run": {"type": "string", "enum": ["true", "false"], "default": "false"},
-        "strict": {
-            "type": "string",
-            "enum": ["true", "false"],
-            "default": "false",
-            "description": "All or nothing: one row that is turned away keeps everything out.",
-        },
+        "dry_run": _FLAG | {"description": "Write nothing; report what would have been."},
+        "strict": _FLAG
+        | {"description": "For CRM files, all or nothing: one row that is turned away keeps everything out."},
     },
+    "oneOf": [
+        {
+            "title": "A CRM export, read by a mapping that comes with dealbook",
+            "required": ["mapping"],
+            "properties": {"kind": _OF_CRM, "mapping_file": False},
+        },
+        {
+            "title": "A CRM export, read by a mapping of your own",
+            "required": ["mapping_file"],
+            "properties": {"kind": _OF_CRM, "mapping": False},
+        },
+        {
+            "title": "Reference files, told by their columns",
+            "required": ["kind"],
+            "properties": {
+                "kind": {"type": "string", "enum": ["reference"]},
+                "strict": {"type": "string", "enum": ["false"]},
+                "mapping": False,
+                "mapping_file": False,
+            },
+        },
+    ],
     "examples": [{"files": ["deals.csv", "stage_history.csv"], "mapping": "sample_crm", "dry_run": "true"}],
 }
 PROPOSAL_FORM: dict[str, Any] = {
@@ -55,8 +77,22 @@ PROPOSAL_FORM: dict[str, Any] = {
 
 
 def form(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return what OpenAPI says of a route that takes files."""
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+    """Return what OpenAPI says of a route that takes files; the endings of their names say what they are."""
+    names = {"files": "deals.csv", "mapping_file": "our_crm.toml"}
+    encoding = {
+        part: {
+            "headers": {
+                "Content-Disposition": {
+                    "schema": {"type": "string"},
+                    "example": f'form-data; name="{part}"; filename="{name}"',
+                }
+            }
+        }
+        for part, name in names.items()
+        if part in schema["properties"]
+    }
+    content = {"multipart/form-data": {"schema": schema, "encoding": encoding}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 class ImportProgress(Answer):

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.fields import Answer, Identifier, Request, Time
+from api.schemas.fields import ANY_TEXT, TEXT, Answer, Identifier, Request, Time
 from ledger.vocabulary import Role
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT)]
 
 
 class Me(Answer):
@@ -28,7 +28,7 @@ class NewUser(Request):
     )
 
     name: Name
-    email: Annotated[str, Field(max_length=254)] | None = None
+    email: Annotated[str, Field(max_length=254, pattern=ANY_TEXT)] | None = None
     role: Role
 
 
@@ -63,7 +63,7 @@ class NewToken(Request):
     )
 
     user_id: Identifier
-    name: Annotated[str, Field(min_length=1, max_length=200, description="What it is for.")]
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT, description="What it is for.")]
     expires_in_days: Annotated[int, Field(ge=1, le=3650, strict=True)] = 365
 
 

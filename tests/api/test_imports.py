@@ -141,6 +141,7 @@ def test_what_cannot_be_imported_is_said_at_once_without_our_folders(
     answers = [
         (send(("deals.csv", "a,b\n1,2\n")), "file-invalid"),
         (send(("deals.csv", "")), "file-invalid"),
+        (send(("deals.csv", b"\xe9t\xe9,\xff\n1,2\n")), "file-invalid"),
         (send(("deals.csv", GOOD), own="source = 3"), "mapping-invalid"),
         (send(("deals.csv", GOOD), own="not toml"), "mapping-invalid"),
         (send(("deals.csv", GOOD), own=None), "request-invalid"),
@@ -148,7 +149,7 @@ def test_what_cannot_be_imported_is_said_at_once_without_our_folders(
         (send(("deals.csv", GOOD), dry_run="perhaps"), "request-invalid"),
         (send(), "request-invalid"),
         (send(("figures.csv", GOOD), own=None, kind="reference"), "file-invalid"),
-        (send(("figures.csv.gz", GOOD), own=None, kind="reference"), "request-invalid"),
+        (send(("figures.csv.gz", GOOD), own=None, kind="reference"), "file-invalid"),
         (client.post("/api/v1/imports", json={}, headers=people.manager.auth), "request-malformed"),
         (
             client.post(

@@ -85,6 +85,6 @@ def office(nursery: Nursery, store: Store, models: Models, tmp_path: Path) -> It
     settings = store.copy(kept, tmp_path / "home").model_copy(update=unlimited)
     ledger = Ledger.open(settings.ledger_address, settings)
     address = {"home": settings.home, "ledger_url": settings.ledger_url}
-    with nursery.serving(tmp_path / "server.log", **address, **unlimited) as served:
+    with nursery.serving(tmp_path / "server.log", checkpoint_seconds=1, **address, **unlimited) as served:
         yield Office(served, people, settings, ledger)
     ledger.close()

@@ -24,9 +24,6 @@ ROLES = ("viewer", "anna", "manager", "admin")
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(
-    not is_soak(), reason="still finds texts that the description allows and the API refuses: make soak"
-)
 @pytest.mark.parametrize("role", ROLES)
 def test_no_request_gets_an_answer_that_is_not_described(
     office: Office, campaign: Campaign, role: str, tmp_path: Path
