@@ -3,8 +3,8 @@
 In the folder of published files:
 
     CURRENT                      the name of the file that readers open; changed by one rename
-    marts-<log size>-<run>.duckdb   a publication: every mart, `manifest`, `manifest_marts`, `jobs_registry`; never
-                                 changed, mode 0444
+    marts-<log size>-<run>.duckdb   a publication: every mart, `manifest`, `manifest_marts`, `jobs_registry`, and functions
+                                 that give marts for past days; never changed, mode 0444
     marts-<log size>-<run>.json     its manifest again, for whoever must not open the DuckDB file to know what it is
     history.jsonl                every flip of the pointer: when, what, publish or rollback
     .building-<run>.duckdb       a copy being made; what a crash leaves of it is removed by the next publish
@@ -27,6 +27,7 @@ import duckdb
 import msgspec
 from filelock import FileLock, Timeout
 
+from ingestion.dated_marts import DatedMarts, write_dated_marts
 from ingestion.errors import PublicationMissing, PublishFailed
 from ingestion.jobs_registry import write_jobs_registry
 from ingestion.mart_digests import MartDigest, digest_mart, fingerprint_mart, list_marts
@@ -84,13 +85,14 @@ def publish_marts(
     reference_digest: str,
     checkpoint: str | None = None,
     run_records: Path | None = None,
+    dated_marts: DatedMarts | None = None,
     keep: int = 10,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> Publication:
     """Publish schema `marts` of the warehouse and return the new publication, which readers then see.
 
-    `run_records` is the file with a line of JSON per run so far, which becomes the table `jobs_registry`. The newest
-    `keep` files stay for rollback. `on_step` hears each step's name before it is taken. An error at any
+    `run_records` is the file with a line of JSON per run so far, which becomes the table `jobs_registry`;
+    `dated_marts` become functions for past days. The newest `keep` files stay for rollback. `on_step` hears each step's name before it is taken. An error at any
     step leaves readers on the file they had; raises PublishFailed when there is nothing to publish or the copy
     differs, WarehouseBusy when another process is writing.
     """
@@ -121,7 +123,7 @@ def publish_marts(
         )
         building = published_dir / f"{BUILDING_PREFIX}{run_id}.duckdb"
         on_step("copy")
-        publication, built = _copy(warehouse_path, building, publication, run_records)
+        publication, built = _copy(warehouse_path, building, publication, run_records, dated_marts)
         on_step("verify")
         _verify(building, built)
         on_step("seal")
@@ -182,7 +184,11 @@ def rollback_publication(published_dir: Path, name: str | None = None) -> Public
 
 
 def _copy(
-    warehouse_path: Path, building: Path, publication: Publication, run_records: Path | None
+    warehouse_path: Path,
+    building: Path,
+    publication: Publication,
+    run_records: Path | None,
+    dated_marts: DatedMarts | None,
 ) -> tuple[Publication, dict[str, tuple[int, ...]]]:
     """Copy every mart, ordered, with its comments, and write the manifest; return it, and a fingerprint of each mart.
 
@@ -208,6 +214,8 @@ def _copy(
             publication = replace(publication, marts=digests)
             _write_manifest(warehouse, publication)
             write_jobs_registry(warehouse, "published.main", run_records)
+            if dated_marts:
+                write_dated_marts(warehouse, "published", dated_marts)
             warehouse.execute("CHECKPOINT published")
         finally:
             warehouse.execute("DETACH published")

@@ -5,6 +5,7 @@ import time
 import dagster as dg
 
 from orchestration.build_stamp import read_build_stamp
+from orchestration.dated_marts import dated_marts
 from orchestration.dbt_docs import are_docs_current, build_docs
 from orchestration.failed_checks import VERIFY_LOG, FailedCheck
 from orchestration.resources import RefreshRun
@@ -75,6 +76,7 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
             reference_digest=stamp.references,
             checkpoint=checkpoint,
             run_records=records_path(settings),
+            dated_marts=dated_marts(settings, definition_version=stamp.definition_version),
             keep=settings.keep_published,
         )
         tally.seconds["publish"] = time.monotonic() - started
