@@ -2,7 +2,8 @@
 
 REST and the workspace put the same questions through these functions. Each takes an open `Marts` view, says whose rows
 it wants (`Whose`: the team's, one agent's, each agent's), and returns dataclasses of `api/figures.py`. The marts stand
-for the published day; nothing here writes, reads the clock or knows who asks.
+for the published day, or with `as_of` for an earlier one: what the file's functions say of it, by the same formulas,
+over the whole log as it was read. Nothing here writes, reads the clock or knows who asks.
 """
 
 from datetime import date
@@ -39,6 +40,7 @@ def list_funnel(
     first: date | None = None,
     last: date | None = None,
     by_month: bool = False,
+    as_of: date | None = None,
     span: Span = EVERYTHING,
 ) -> list[FunnelStep]:
     """Return the open stages in their order: the deals that first entered each, and those that went on.
@@ -51,7 +53,7 @@ def list_funnel(
     names = [name if name in groups else f"NULL AS {name}" for name in ("agent_id", "agent_name", "cohort_month")]
     rows = marts.rows_as(
         FunnelStep,
-        f"SELECT {', '.join(names)}, {_FUNNEL_FIGURES} FROM stage_conversion"  # noqa: S608 - our own names
+        f"SELECT {', '.join(names)}, {_FUNNEL_FIGURES} FROM {marts.of_day('stage_conversion', as_of)}"  # noqa: S608 - our own names
         " LEFT JOIN (SELECT agent_id, agent_name FROM agent_performance_snapshots WHERE snapshot_date = as_of_date)"
         " USING (agent_id) WHERE (? IS NULL OR agent_id = ?) AND (? IS NULL OR asset_type = ?)"
         " AND (? IS NULL OR deal_type = ?) AND (? IS NULL OR cohort_month >= date_trunc('month', ?::DATE))"
@@ -69,6 +71,7 @@ def list_cycle_times(
     *,
     asset_type: str | None = None,
     deal_type: str | None = None,
+    as_of: date | None = None,
     span: Span = EVERYTHING,
 ) -> list[CycleTime]:
     """Return mean, median and Kaplan-Meier median days to win: first over all deals, then by asset and deal type.
@@ -78,7 +81,7 @@ def list_cycle_times(
     condition, parameters = _choose(whose)
     return marts.rows_as(
         CycleTime,
-        f"SELECT {columns_of(CycleTime)} FROM cycle_times WHERE {condition}"  # noqa: S608 - our own names
+        f"SELECT {columns_of(CycleTime)} FROM {marts.of_day('cycle_times', as_of)} WHERE {condition}"  # noqa: S608 - our own names
         " AND (? IS NULL OR asset_type = ?) AND (? IS NULL OR deal_type = ?)"
         f" ORDER BY agent_name, agent_id, asset_type NULLS FIRST, deal_type NULLS FIRST{span.sql}",
         [*parameters, asset_type, asset_type, deal_type, deal_type],
@@ -86,7 +89,12 @@ def list_cycle_times(
 
 
 def list_calibration(
-    marts: Marts, whose: Whose = TEAM, *, scope: CalibrationScope | None = None, span: Span = EVERYTHING
+    marts: Marts,
+    whose: Whose = TEAM,
+    *,
+    scope: CalibrationScope | None = None,
+    as_of: date | None = None,
+    span: Span = EVERYTHING,
 ) -> list[CalibrationScore]:
     """Return calibration scores: each scope's total (null bin) before its bins.
 
@@ -95,7 +103,7 @@ def list_calibration(
     condition, parameters = _choose(whose)
     return marts.rows_as(
         CalibrationScore,
-        f"SELECT {columns_of(CalibrationScore)} FROM calibration_scores WHERE {condition}"  # noqa: S608 - our own names
+        f"SELECT {columns_of(CalibrationScore)} FROM {marts.of_day('calibration_scores', as_of)} WHERE {condition}"  # noqa: S608 - our own names
         " AND (? IS NULL OR scope = ?)"
         " ORDER BY array_position(['team', 'agent', 'stage', 'stage_default'], scope), agent_name, agent_id,"
         f" {_in_pipeline_order('stage')}, confidence_bin NULLS FIRST{span.sql}",
@@ -103,25 +111,32 @@ def list_calibration(
     )
 
 
-def list_payout_velocity(marts: Marts, whose: Whose = TEAM, *, span: Span = EVERYTHING) -> list[PayoutStep]:
+def list_payout_velocity(
+    marts: Marts, whose: Whose = TEAM, *, as_of: date | None = None, span: Span = EVERYTHING
+) -> list[PayoutStep]:
     """Return how long commissions take for each step from introduced to paid; a step that nobody took is missing."""
     condition, parameters = _choose(whose)
     return marts.rows_as(
         PayoutStep,
-        f"SELECT {columns_of(PayoutStep)} FROM payout_velocity WHERE {condition}"  # noqa: S608 - our own names
+        f"SELECT {columns_of(PayoutStep)} FROM {marts.of_day('payout_velocity', as_of)} WHERE {condition}"  # noqa: S608 - our own names
         f" ORDER BY agent_name, agent_id, step_order{span.sql}",
         parameters,
     )
 
 
 def list_lead_sources(
-    marts: Marts, whose: Whose = TEAM, *, lead_source: str | None = None, span: Span = EVERYTHING
+    marts: Marts,
+    whose: Whose = TEAM,
+    *,
+    lead_source: str | None = None,
+    as_of: date | None = None,
+    span: Span = EVERYTHING,
 ) -> list[LeadSource]:
     """Return what each lead source brings and costs, after the total of them all; a filter leaves that source alone."""
     condition, parameters = _choose(whose)
     return marts.rows_as(
         LeadSource,
-        f"SELECT {columns_of(LeadSource)} FROM lead_source_roi WHERE {condition}"  # noqa: S608 - our own names
+        f"SELECT {columns_of(LeadSource)} FROM {marts.of_day('lead_source_roi', as_of)} WHERE {condition}"  # noqa: S608 - our own names
         " AND (? IS NULL OR lead_source = ?)"
         " ORDER BY agent_name, agent_id, scope IN ('agent', 'team') DESC, won_value DESC,"
         f" lead_source NULLS LAST{span.sql}",

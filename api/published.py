@@ -174,6 +174,12 @@ class Marts:
         """Run one query whose columns are the fields of the dataclass `row_type`."""
         return [row_type(**row) for row in self.rows(sql, parameters)]
 
+    def of_day(self, mart: str, day: date | None) -> str:
+        """Return what to read a mart from: its table for the published day (or None), its function for a day before."""
+        if day is None or day >= self.publication.as_of_date:
+            return mart
+        return f"{mart}_as_of(DATE '{day.isoformat()}')"
+
     def list_marts(self) -> list[PublishedMart]:
         """Return every mart of this file with its row count and digest."""
         return self.rows_as(PublishedMart, "SELECT mart, row_count, digest FROM manifest_marts ORDER BY mart")

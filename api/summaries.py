@@ -181,18 +181,22 @@ def list_benchmarks(
     deal_type: str | None = None,
     cohort: str | None = None,
     metric_key: str | None = None,
+    as_of: date | None = None,
     span: Span = EVERYTHING,
 ) -> list[Benchmark]:
-    """Return the benchmark rows that fit; a row for all asset or deal types fits any of them."""
+    """Return the benchmark rows that fit; a row for all asset or deal types fits any of them.
+
+    With `as_of` rows of later days are left out.
+    """
     return marts.rows_as(
         Benchmark,
         f"SELECT {_BENCHMARK_COLUMNS} FROM performance_benchmarks"  # noqa: S608 - our own names
         " WHERE (? IS NULL OR asset_type IS NULL OR asset_type = ?)"
         " AND (? IS NULL OR deal_type IS NULL OR deal_type = ?)"
-        " AND (? IS NULL OR cohort = ?) AND (? IS NULL OR metric_key = ?)"
+        " AND (? IS NULL OR cohort = ?) AND (? IS NULL OR metric_key = ?) AND (? IS NULL OR effective_date <= ?)"
         " ORDER BY metric_key, asset_type NULLS FIRST, deal_type NULLS FIRST, cohort, effective_date DESC, source,"
         f" region NULLS FIRST{span.sql}",
-        [asset_type, asset_type, deal_type, deal_type, cohort, cohort, metric_key, metric_key],
+        [asset_type, asset_type, deal_type, deal_type, cohort, cohort, metric_key, metric_key, as_of, as_of],
     )
 
 
@@ -204,12 +208,13 @@ def list_comparison(
     deal_type: str | None = None,
     cohort: str | None = None,
     metric_key: str | None = None,
+    as_of: date | None = None,
     span: Span = EVERYTHING,
 ) -> list[Comparison]:
-    """Return the agent's figures beside their benchmarks; filters are exact."""
+    """Return the agent's figures beside the benchmarks in force, as of a day; filters are exact."""
     return marts.rows_as(
         Comparison,
-        f"SELECT {_COMPARISON_COLUMNS} FROM benchmark_comparison"  # noqa: S608 - our own names
+        f"SELECT {_COMPARISON_COLUMNS} FROM {marts.of_day('benchmark_comparison', as_of)}"  # noqa: S608 - our own names
         " WHERE agent_id = ? AND (? IS NULL OR asset_type = ?) AND (? IS NULL OR deal_type = ?)"
         " AND (? IS NULL OR cohort = ?) AND (? IS NULL OR metric_key = ?)"
         f" ORDER BY metric_key, asset_type NULLS FIRST, deal_type NULLS FIRST, cohort, is_internal{span.sql}",

@@ -3,8 +3,8 @@
 In the folder of published files:
 
     CURRENT                      the name of the file that readers open; changed by one rename
-    marts-<log size>-<run>.duckdb   a publication: every mart, `manifest`, `manifest_marts`, `jobs_registry`, and functions
-                                 that give marts for past days; never changed, mode 0444
+    marts-<log size>-<run>.duckdb   a publication: every mart, `manifest`, `manifest_marts`, `jobs_registry`, and
+                                 functions that give marts for past days; never changed, mode 0444
     marts-<log size>-<run>.json     its manifest again, for whoever must not open the DuckDB file to know what it is
     history.jsonl                every flip of the pointer: when, what, publish or rollback
     .building-<run>.duckdb       a copy being made; what a crash leaves of it is removed by the next publish
@@ -91,10 +91,10 @@ def publish_marts(
 ) -> Publication:
     """Publish schema `marts` of the warehouse and return the new publication, which readers then see.
 
-    `run_records` is the file with a line of JSON per run so far, which becomes the table `jobs_registry`;
-    `dated_marts` become functions for past days. The newest `keep` files stay for rollback. `on_step` hears each step's name before it is taken. An error at any
-    step leaves readers on the file they had; raises PublishFailed when there is nothing to publish or the copy
-    differs, WarehouseBusy when another process is writing.
+    `run_records` is the file with a line of JSON per run so far, which becomes the table `jobs_registry`; `dated_marts`
+    become functions for past days. The newest `keep` files stay for rollback. `on_step` hears each step's name before
+    it is taken. An error at any step leaves readers on the file they had; raises PublishFailed when there is nothing to
+    publish or the copy differs, WarehouseBusy when another process is writing.
     """
     if not _RUN_ID.match(run_id):
         raise PublishFailed(f"A run id of letters, digits, - and _ is needed to name the file, not {run_id!r}.")

@@ -10,7 +10,14 @@ from api.dependencies import MartsDep, ReadingActor, ServiceDep, refuse_unknown_
 from api.documentation import EVERYWHERE, PUBLISHED
 from api.figures import Whose
 from api.paging import Cursor, Limit, begin_page, end_page
-from api.routes.performance import describe_freshness, find_visible_agent, may_see, refuse_parameter
+from api.routes.performance import (
+    AsOf,
+    describe_freshness,
+    find_visible_agent,
+    may_see,
+    refuse_parameter,
+    resolve_day,
+)
 from api.schemas import analyses as shapes
 from api.schemas.fields import ANY_TEXT, Day
 from ledger.vocabulary import AssetType, DealType
@@ -68,6 +75,7 @@ def list_funnel(
     by: Annotated[
         Literal["stage", "month"], Query(description="`month`: a row for each stage and month of entry.")
     ] = "stage",
+    as_of: AsOf = None,
     cursor: Cursor = None,
     limit: Limit = 200,
 ) -> shapes.FunnelPage:
@@ -78,6 +86,7 @@ def list_funnel(
     """
     if first and last and first > last:
         raise refuse_parameter("from", "The first day lies after the last.")
+    day = resolve_day(marts, as_of)
     span = begin_page(marts, cursor, limit)
     rows = analyses.list_funnel(
         marts,
@@ -87,11 +96,13 @@ def list_funnel(
         first=first,
         last=last,
         by_month=by == "month",
+        as_of=day,
         span=span,
     )
     page, following = end_page(marts, rows, span)
     return shapes.FunnelPage(
         items=[shapes.FunnelStepAnswer.model_validate(row) for row in page],
+        as_of=day,
         next_cursor=following,
         freshness=describe_freshness(marts, service),
     )
@@ -104,16 +115,19 @@ def list_cycle_times(
     service: ServiceDep,
     asset_type: AssetType | None = None,
     deal_type: DealType | None = None,
+    as_of: AsOf = None,
     cursor: Cursor = None,
     limit: Limit = 200,
 ) -> shapes.CycleTimePage:
-    """Days from the first stage event to the win, up to the published day: mean and median of won deals, and the
+    """Days from the first stage event to the win, up to the day asked about: mean and median of won deals, and the
     Kaplan-Meier median, which counts open deals at their age."""
+    day = resolve_day(marts, as_of)
     span = begin_page(marts, cursor, limit)
-    rows = analyses.list_cycle_times(marts, whose, asset_type=asset_type, deal_type=deal_type, span=span)
+    rows = analyses.list_cycle_times(marts, whose, asset_type=asset_type, deal_type=deal_type, as_of=day, span=span)
     page, following = end_page(marts, rows, span)
     return shapes.CycleTimePage(
         items=[shapes.CycleTimeAnswer.model_validate(row) for row in page],
+        as_of=day,
         next_cursor=following,
         freshness=describe_freshness(marts, service),
     )
@@ -125,6 +139,7 @@ def list_calibration(
     whose: WhoseDep,
     service: ServiceDep,
     scope: CalibrationScope | None = None,
+    as_of: AsOf = None,
     cursor: Cursor = None,
     limit: Limit = 200,
 ) -> shapes.CalibrationPage:
@@ -133,10 +148,12 @@ def list_calibration(
     The team's rows have the scopes team, stage and stage_default (what the defaults of the stages assumed); an agent's
     have the scope agent. Scores are null where fewer than 20 deals stand behind them.
     """
+    day = resolve_day(marts, as_of)
     span = begin_page(marts, cursor, limit)
-    page, following = end_page(marts, analyses.list_calibration(marts, whose, scope=scope, span=span), span)
+    page, following = end_page(marts, analyses.list_calibration(marts, whose, scope=scope, as_of=day, span=span), span)
     return shapes.CalibrationPage(
         items=[shapes.CalibrationScoreAnswer.model_validate(row) for row in page],
+        as_of=day,
         next_cursor=following,
         freshness=describe_freshness(marts, service),
     )
@@ -147,6 +164,7 @@ def list_velocity(
     marts: MartsDep,
     whose: WhoseDep,
     service: ServiceDep,
+    as_of: AsOf = None,
     cursor: Cursor = None,
     limit: Limit = 200,
 ) -> shapes.PayoutVelocityPage:
@@ -154,10 +172,12 @@ def list_velocity(
 
     Sales velocity, money per day, stands in the summary and in the daily series.
     """
+    day = resolve_day(marts, as_of)
     span = begin_page(marts, cursor, limit)
-    page, following = end_page(marts, analyses.list_payout_velocity(marts, whose, span=span), span)
+    page, following = end_page(marts, analyses.list_payout_velocity(marts, whose, as_of=day, span=span), span)
     return shapes.PayoutVelocityPage(
         items=[shapes.PayoutStepAnswer.model_validate(row) for row in page],
+        as_of=day,
         next_cursor=following,
         freshness=describe_freshness(marts, service),
     )
@@ -171,16 +191,19 @@ def list_lead_sources(
     lead_source: Annotated[
         str | None, Query(max_length=200, pattern=ANY_TEXT, description="One source alone, in the words of the import.")
     ] = None,
+    as_of: AsOf = None,
     cursor: Cursor = None,
     limit: Limit = 200,
 ) -> shapes.LeadSourcePage:
     """Commission yield, revenue per won deal and per open day, and ROI where a cost is known; first the total."""
+    day = resolve_day(marts, as_of)
     span = begin_page(marts, cursor, limit)
     page, following = end_page(
-        marts, analyses.list_lead_sources(marts, whose, lead_source=lead_source, span=span), span
+        marts, analyses.list_lead_sources(marts, whose, lead_source=lead_source, as_of=day, span=span), span
     )
     return shapes.LeadSourcePage(
         items=[shapes.LeadSourceAnswer.model_validate(row) for row in page],
+        as_of=day,
         next_cursor=following,
         freshness=describe_freshness(marts, service),
     )

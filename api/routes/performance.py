@@ -118,17 +118,29 @@ def list_benchmarks(
     deal_type: DealType | None = None,
     cohort: Cohort | None = None,
     metric_key: MetricKey = None,
+    as_of: AsOf = None,
     cursor: Cursor = None,
     limit: Limit = 200,
 ) -> shapes.BenchmarkPage:
-    """The rows that fit; a row for all asset or deal types (null) fits any of them."""
+    """The rows that fit; a row for all asset or deal types (null) fits any of them.
+
+    With `as_of`, only rows that held by then: of each figure the newest is the one in force.
+    """
     access.authorize(session, actor, access.Action.READ_SUMMARY, actor.id)
+    day = resolve_day(marts, as_of)
     span = begin_page(marts, cursor, limit)
     rows = summaries.list_benchmarks(
-        marts, asset_type=asset_type, deal_type=deal_type, cohort=cohort, metric_key=metric_key, span=span
+        marts,
+        asset_type=asset_type,
+        deal_type=deal_type,
+        cohort=cohort,
+        metric_key=metric_key,
+        as_of=day if as_of else None,
+        span=span,
     )
     page, following = end_page(marts, rows, span)
     return shapes.BenchmarkPage(
+        as_of=day,
         items=[shapes.BenchmarkAnswer.model_validate(row) for row in page],
         next_cursor=following,
         freshness=describe_freshness(marts, service),
@@ -145,11 +157,13 @@ def list_comparison(
     deal_type: DealType | None = None,
     cohort: Cohort | None = None,
     metric_key: MetricKey = None,
+    as_of: AsOf = None,
     cursor: Cursor = None,
     limit: Limit = 200,
 ) -> shapes.ComparisonPage:
-    """Each of the agent's figures beside the benchmark in force on the published day."""
+    """Each of the agent's figures, as of a day, beside the benchmark in force on it."""
     agent = find_visible_agent(marts, actor, agent_id)
+    day = resolve_day(marts, as_of)
     span = begin_page(marts, cursor, limit)
     rows = summaries.list_comparison(
         marts,
@@ -158,11 +172,13 @@ def list_comparison(
         deal_type=deal_type,
         cohort=cohort,
         metric_key=metric_key,
+        as_of=day,
         span=span,
     )
     page, following = end_page(marts, rows, span)
     return shapes.ComparisonPage(
         agent=shapes.AgentName.model_validate(agent),
+        as_of=day,
         items=[shapes.ComparisonAnswer.model_validate(row) for row in page],
         next_cursor=following,
         freshness=describe_freshness(marts, service),
@@ -250,6 +266,11 @@ def resolve_window(
     if last > newest:
         raise refuse_parameter("to" if not as_of else "as_of", f"The newest published day is {newest}.")
     return Window(last=last, first=first, period=period)
+
+
+def resolve_day(marts: Marts, as_of: date | None) -> date:
+    """Return the day asked about: the newest published one unless another is given."""
+    return resolve_window(marts, period=None, first=None, last=None, as_of=as_of).last
 
 
 def may_see(actor: Actor, agent_id: str | None) -> bool:

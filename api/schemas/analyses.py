@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api.analyses import CalibrationScope
 from api.schemas.fields import Answer, Currency, Identifier, MoneySum
-from api.schemas.performance import Freshness
+from api.schemas.performance import AsOfDay, Freshness
 from ledger.vocabulary import AssetType, DealType, PipelineStage
 
 Share = Annotated[float | None, Field(description="From 0 to 1; null where the denominator is 0.", examples=[0.625])]
@@ -38,6 +38,7 @@ class FunnelPage(Answer):
     """Stages in their order."""
 
     items: list[FunnelStepAnswer]
+    as_of: AsOfDay
     next_cursor: NextCursor
     freshness: Freshness
 
@@ -60,6 +61,7 @@ class CycleTimePage(Answer):
     """Cycle times: first of all deals, then by asset and deal type."""
 
     items: list[CycleTimeAnswer]
+    as_of: AsOfDay
     next_cursor: NextCursor
     freshness: Freshness
 
@@ -83,6 +85,7 @@ class CalibrationPage(Answer):
     """Calibration scores: each scope's total before its bins."""
 
     items: list[CalibrationScoreAnswer]
+    as_of: AsOfDay
     next_cursor: NextCursor
     freshness: Freshness
 
@@ -104,6 +107,7 @@ class PayoutVelocityPage(Answer):
     """The steps of the payout, in their order."""
 
     items: list[PayoutStepAnswer]
+    as_of: AsOfDay
     next_cursor: NextCursor
     freshness: Freshness
 
@@ -139,5 +143,6 @@ class LeadSourcePage(Answer):
     """Lead sources after the total of them all, the most won value first."""
 
     items: list[LeadSourceAnswer]
+    as_of: AsOfDay
     next_cursor: NextCursor
     freshness: Freshness

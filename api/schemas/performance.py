@@ -11,6 +11,7 @@ from api.schemas.fields import Answer, Currency, Figure, Identifier, MoneySum, T
 from ledger.vocabulary import AssetType, Cohort, DealType, PipelineStage
 
 FirstDay = Annotated[date | None, Field(serialization_alias="from", description="Null: from the beginning.")]
+AsOfDay = Annotated[date, Field(description="The day asked about; the newest published one unless given.")]
 LastDay = Annotated[date, Field(serialization_alias="to")]
 
 
@@ -195,6 +196,7 @@ class BenchmarkPage(Answer):
     """Benchmark rows that fit the filters."""
 
     items: list[BenchmarkAnswer]
+    as_of: AsOfDay
     next_cursor: str | None
     freshness: Freshness
 
@@ -223,6 +225,7 @@ class ComparisonPage(Answer):
 
     agent: AgentName
     items: list[ComparisonAnswer]
+    as_of: AsOfDay
     next_cursor: str | None
     freshness: Freshness
 
