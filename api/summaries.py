@@ -24,7 +24,7 @@ from api.figures import (
     WindowFigures,
 )
 from api.published import EVERYTHING, Marts, Span, cast_to, columns_of
-from api.team_figures import EVERYONE, list_team_currencies, read_team_snapshot
+from api.team_figures import EVERYONE, find_median_cycle, list_team_currencies, read_team_snapshot
 
 ZERO = Decimal("0.00")
 CENT = Decimal("0.01")
@@ -115,7 +115,7 @@ def measure_window(marts: Marts, agent: Agent, window: Window, end: Snapshot | N
         median = end.median_cycle_days
     else:
         start = read_snapshot(marts, agent, window.first - timedelta(days=1))
-        median = _find_median_cycle(marts, agent.agent_id, window.first, window.last)
+        median = find_median_cycle(marts, agent.agent_id, window.first, window.last)
     won = end.deals_closed_won - start.deals_closed_won
     won_value = end.won_value - start.won_value
     numerator = end.conversion_numerator - start.conversion_numerator
@@ -252,15 +252,6 @@ def _measure_currencies(marts: Marts, agent_id: str, window: Window) -> list[Win
         " WHERE (ends.agent_id = ? OR ? = ?) AND ends.snapshot_date = ? GROUP BY ends.currency ORDER BY ends.currency",
         [before, agent_id, agent_id, EVERYONE.agent_id, window.last],
     )
-
-
-def _find_median_cycle(marts: Marts, agent_id: str, first: date, last: date) -> float | None:
-    median = marts.rows(
-        "SELECT median(cycle_days)::DOUBLE AS days FROM deals"
-        " WHERE (credited_agent_id = ? OR ? = ?) AND status = 'closed_won' AND closed_date BETWEEN ? AND ?",
-        [agent_id, agent_id, EVERYONE.agent_id, first, last],
-    )[0]["days"]
-    return None if median is None else float(median)
 
 
 def _ratio(numerator: Decimal | int, denominator: Decimal | int) -> float | None:

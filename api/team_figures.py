@@ -82,10 +82,21 @@ def read_team_snapshot(marts: Marts, day: date) -> Snapshot | None:
     days = list_team_days(marts, day, day)
     if not days:
         return None
+    return replace(days[0], median_cycle_days=find_median_cycle(marts, EVERYONE.agent_id, None, day))
+
+
+def find_median_cycle(marts: Marts, agent_id: str, first: date | None, last: date) -> float | None:
+    """Return the median days to win of what closed from `first` to `last` and was won at the end of that day.
+
+    Of one agent or of everyone. A deal that was reopened later was won then, one that was won later was not.
+    """
     median = marts.rows(
-        "SELECT median(cycle_days)::DOUBLE AS days FROM deals WHERE status = 'closed_won' AND closed_date <= ?", [day]
+        "SELECT median(epoch_us(closed_at) - epoch_us(opened_at))::DOUBLE / 86400000000 AS days FROM deal_revisions"
+        " WHERE status = 'closed_won' AND valid_from_date <= ? AND (valid_to_date IS NULL OR valid_to_date > ?)"
+        " AND (credited_agent_id = ? OR ? = ?) AND (? IS NULL OR closed_date >= ?)",
+        [last, last, agent_id, agent_id, EVERYONE.agent_id, first, first],
     )[0]["days"]
-    return replace(days[0], median_cycle_days=median)
+    return None if median is None else float(median)
 
 
 def list_team_currencies(marts: Marts, day: date) -> list[CurrencyFigures]:

@@ -73,9 +73,8 @@ def _compile(settings: Settings, definition_version: str) -> DatedMarts:
         steps: dict[str, str] = {}
         _add(names[mart], nodes, names, texts, steps, inputs)
         steps_sql = ",\n".join(f"{name} AS (\n{text}\n)" for name, text in steps.items())
-        functions[mart] = f"WITH {steps_sql}\nSELECT * FROM {_step(mart)}".replace(
-            _PLACEHOLDER_SQL, f"cast({DAY} as date)"
-        )
+        query = f"WITH {steps_sql}\nSELECT * FROM {_step(mart)}"
+        functions[mart] = query.replace(_PLACEHOLDER_SQL, f"cast({DAY} as date)")
     return DatedMarts(functions=functions, inputs=inputs)
 
 
