@@ -97,7 +97,7 @@ def add_what_counts(warehouse: Path, log_size: int) -> int:
         history.commission("old-line", "old-0", "agent-0", "2024-02-03", 10)
         history.commission_moved("old-line", "old-0", "pending", "confirmed", "2024-02-04")
         history.commission_moved("old-line", "old-0", "confirmed", "invoiced", "2024-02-08")
-        for day in (5, 30):
+        for day in (5, 38):
             history.benchmark("conversion_rate", f"0.{30 + day}", (FIRST_DAY + timedelta(days=day)).isoformat())
             connection.execute(
                 "INSERT INTO raw.agent_costs BY NAME SELECT ? AS reference_id, 'ann@example.com' AS agent_email,"
