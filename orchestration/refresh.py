@@ -5,6 +5,7 @@ With nothing new it answers before Dagster or dbt is imported: their imports tak
 
 import contextlib
 import gc
+import getpass
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from ingestion.refresh_lock import hold_refresh_lock
 from ledger.settings import Settings
 from orchestration.failed_checks import FailedCheck
 from orchestration.freshness import News, find_news
+from orchestration.run_records import STARTED_BY_TAG
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent
@@ -129,7 +131,7 @@ def _run_job(settings: Settings, news: News, day: date, full: bool, say: OnProgr
             run_config=run_config,
             instance=instance,
             raise_on_error=False,
-            tags={"dealbook/started_by": "command line"},
+            tags={STARTED_BY_TAG: _name_account()},
         )
     failures = [error for event in result.all_events if event.is_failure if (error := _innermost(event))]
     if any(error.cls_name in _INTERRUPTIONS for error in failures):
@@ -171,6 +173,14 @@ def _innermost(event: "DagsterEvent") -> "SerializableErrorInfo | None":
     while error is not None and error.cause is not None:
         error = error.cause
     return error
+
+
+def _name_account() -> str:
+    """Return whose account runs the command, as far as the machine knows it."""
+    try:
+        return f"{getpass.getuser()}, command line"
+    except (OSError, KeyError):
+        return "command line"
 
 
 def _name(publication: "Publication | None") -> str | None:

@@ -5,7 +5,7 @@ here, once a run, and nowhere below.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from ledger.settings import Settings
 from orchestration.definition_version import definition_version
 from orchestration.failed_checks import FailedCheck
 from orchestration.log_verification import LogVerification
-from orchestration.run_records import records_path
+from orchestration.run_records import STARTED_BY_TAG, records_path
 
 LOCK_TAG = "dealbook/refresh_lock"
 _HELD, _RELEASED = "held", "released"
@@ -112,6 +112,7 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
         if instance is None or log is None or context.run is None:
             raise dg.DagsterInvariantViolationError("refresh_run needs an instance and a run: run it through a job")
         run_id, job = context.run.run_id, context.run.job_name
+        started_by = _who_started(context.run.tags)
         with hold_refresh_lock(settings, on_wait=log.info):
             mark_dead_runs(instance, own_run_id=run_id)
             instance.add_run_tags(run_id, {LOCK_TAG: _HELD})
@@ -130,7 +131,7 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
                 yield run
             finally:
                 run.verification.stop()
-                _log_run(run, job, time.monotonic() - started)
+                _log_run(run, job, started_by, time.monotonic() - started)
                 instance.add_run_tags(run_id, {LOCK_TAG: _RELEASED})
 
     return refresh_run
@@ -147,7 +148,15 @@ def log_event(path: Path, event: str, **fields: Any) -> None:
         log.info(event, **fields)
 
 
-def _log_run(run: RefreshRun, job: str, seconds: float) -> None:
+def _who_started(tags: Mapping[str, str]) -> str:
+    """Return who or what started a run: a person's account on this machine, a schedule, a sensor, the Dagster UI."""
+    for tag in (STARTED_BY_TAG, "dagster/schedule_name", "dagster/sensor_name"):
+        if name := tags.get(tag):
+            return name.replace("_", " ")
+    return "Dagster UI"
+
+
+def _log_run(run: RefreshRun, job: str, started_by: str, seconds: float) -> None:
     """Leave the run's line: how long, how much, with what outcome."""
     tally = run.tally
     log_event(
@@ -155,6 +164,7 @@ def _log_run(run: RefreshRun, job: str, seconds: float) -> None:
         "refresh.run_ended",
         run_id=run.run_id,
         job=job,
+        started_by=started_by,
         outcome="failed" if tally.failed_checks else "published" if tally.publication else "incomplete",
         duration_seconds=round(seconds, 3),
         entries_landed=tally.entries_landed,

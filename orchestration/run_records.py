@@ -12,6 +12,8 @@ from typing import Any
 
 from ledger.settings import Settings
 
+STARTED_BY_TAG = "dealbook/started_by"
+"""Tag of a run that says who started it, where Dagster itself does not know."""
 _TAIL_BYTES = 64 * 1024
 
 

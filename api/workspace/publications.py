@@ -80,7 +80,7 @@ class Publications:
                 text("span", outcome, "status", data_status="disputed" if outcome == "failed" else "")
                 for check in list(run.get("failed_checks") or [])[:3]:
                     text("p", f"failed: {check}", "headline-note")
-            cell(str(run.get("started_by") or "refresh"), is_text=True)
+            cell(str(run.get("started_by") or wording.NOTHING), is_text=True)
             cell(str(run.get("as_of_date") or wording.NOTHING))
             cell(_number(run.get("log_size")))
             cell(_number(run.get("rows_published")))
@@ -91,7 +91,7 @@ class Publications:
             cell(f"{publication.published_at:%Y-%m-%d %H:%M} UTC", is_text=True)
             with box("td", "text"):
                 text("span", "published", "status")
-            cell("refresh", is_text=True)
+            cell(wording.NOTHING, is_text=True, title="No record of its run is left")
             cell(publication.as_of_date.isoformat())
             cell(f"{publication.log_size:,}")
             cell(f"{sum(mart.row_count for mart in publication.marts):,}")
