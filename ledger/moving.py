@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Table, func, insert, inspect, select, text
+from sqlalchemy import Row, Table, func, inspect, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
@@ -232,7 +232,7 @@ def _refers_to_folded(table: Table) -> bool:
 def _copy(here: Session, there: Session, table: Table, on_progress: Progress, total: int) -> None:
     connection, done = there.connection(), 0
     for rows in _read(here, table):
-        connection.execute(insert(table), [dict(row._mapping) for row in rows])
+        insert_rows(there, table, [dict(row._mapping) for row in rows])
         done += len(rows)
         on_progress(table.name, done, total)
     if table.autoincrement_column is not None and not is_sqlite(connection.dialect):  # SQLite goes on by itself

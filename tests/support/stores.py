@@ -27,6 +27,7 @@ ON_BOTH = frozenset(
         "tests/ledger/test_heads.py",
         "tests/ledger/test_late_commits.py",
         "tests/ledger/test_longest_texts.py",
+        "tests/ledger/test_many_rows.py",
         "tests/ledger/test_moving.py",
         "tests/ledger/test_store.py",
         "tests/api/test_audit.py",
