@@ -124,7 +124,7 @@ def move_commission(
 ) -> shapes.CommissionAnswer:
     """A manager's act, and never on their own line. `If-Match` is the commission's `revision` in quotes."""
     before = commissions.get_commission(session, actor, commission_id, Action.SETTLE_COMMISSION)
-    revision.require(before.revision)
+    revision.require(before.audit_log_seq)
     commission = commissions.move_commission(
         session,
         actor,
@@ -210,7 +210,7 @@ def resolve_dispute(
 
 
 def _describe(commission: Commission, response: Response) -> shapes.CommissionAnswer:
-    response.headers["ETag"] = f'"{commission.revision}"'
+    response.headers["ETag"] = f'"{commission.audit_log_seq}"'
     return shapes.CommissionAnswer.model_validate(commission)
 
 

@@ -93,10 +93,11 @@ class Resolution(Request):
 
 
 class CommissionAnswer(Answer):
-    """A commission as it stands. `revision` is its ETag."""
+    """A commission as it stands. `revision` is its ETag: the place, in the deal's chain, of the last entry that changed
+    it, be it about the commission itself or about a dispute over it."""
 
     id: Identifier
-    revision: int
+    revision: int = Field(validation_alias="audit_log_seq")
     deal_id: Identifier
     agent_id: Identifier
     commission_type: CommissionType

@@ -29,7 +29,7 @@ ROLE_OF = {"viewer": "viewer", "anna": "agent", "ben": "agent", "manager": "mana
 
 @dataclass
 class Line:
-    """A commission."""
+    """A commission; `revision` is the deal's when something last happened to it."""
 
     type: str
     agent: str
@@ -123,7 +123,7 @@ class Deal:
         if any((known.type, known.agent) == (line.type, line.agent) for known in self.lines):
             return 409
         self.lines.append(line)
-        self.revision += 1
+        self._touch(line)
         return 201
 
     def _enter(self, stage: str) -> None:
@@ -131,6 +131,11 @@ class Deal:
         self.status = "open" if stage in OPEN_STAGES else stage
         self.path.append(stage)
         self.revision += 1
+
+    def _touch(self, line: Line) -> None:
+        """Note what happened to a line: both have a new revision, and it is the same number."""
+        self.revision += 1
+        line.revision = self.revision
 
     def refuse_line(self, who: str, line: Line, *, settles: bool) -> int:
         """Return 404 or 403 when `who` may not settle (or dispute) this line, else 0: the maker is not the checker."""
@@ -150,8 +155,7 @@ class Deal:
         if status == "confirmed":
             line.amount = (line.basis * line.rate).quantize(Decimal("0.01"), ROUND_HALF_UP)
         line.status = status
-        line.revision += 1
-        self.revision += 1
+        self._touch(line)
         return 200
 
     def adjust(self, who: str, line: Line, kind: str, amount: Decimal) -> int:
@@ -173,7 +177,7 @@ class Deal:
         if line.status in ("disputed", "written_off"):
             return 409
         line.before_dispute, line.status = line.status, "disputed"
-        self.revision += 1
+        self._touch(line)
         return 201
 
     def resolve(self, who: str, line: Line, dispute: str, writes_off: bool) -> int:
@@ -184,5 +188,5 @@ class Deal:
             return 409
         line.status = "written_off" if writes_off else line.before_dispute
         line.open_dispute = ""
-        self.revision += 1
+        self._touch(line)
         return 200

@@ -32,6 +32,7 @@ ON_BOTH = frozenset(
         "tests/ledger/test_store.py",
         "tests/api/test_audit.py",
         "tests/api/test_checkpoints.py",
+        "tests/api/test_commission_revisions.py",
         "tests/api/test_deals.py",
         "tests/api/test_idempotency.py",
         "tests/api/test_imports.py",
