@@ -43,6 +43,7 @@ def _show_closings(summary: Summary) -> None:
     average = window.avg_won_value
     unit, exact = ("", "") if average is None else (currency, wording.exact_amount(average, currency))
     with _headline("Average deal won", "avg_won_value", wording.amount(average), average, unit=unit, title=exact):
+        _warn_of(window.closed_unconverted_count, "closed deal")
         _change(window, previous, "avg_won_value")
 
 

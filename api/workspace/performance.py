@@ -195,11 +195,13 @@ class _Page:
                 team=[row for row in summaries.list_day(marts, window.last) if row.agent_id in visible],
                 team_before=summaries.list_day(marts, window.first - timedelta(days=1)) if window.first else [],
                 stages=summaries.list_pipeline(marts, window.last, agent.agent_id or None),
-                comparison=[] if agent == EVERYONE else summaries.list_comparison(marts, agent.agent_id),
-                funnel=analyses.list_funnel(marts, whose, first=window.first, last=window.last),
-                cycles=analyses.list_cycle_times(marts, whose),
-                calibration=analyses.list_calibration(marts, whose, scope=scope),
-                sources=analyses.list_lead_sources(marts, whose),
+                comparison=[]
+                if agent == EVERYONE
+                else summaries.list_comparison(marts, agent.agent_id, as_of=window.last),
+                funnel=analyses.list_funnel(marts, whose, first=window.first, last=window.last, as_of=window.last),
+                cycles=analyses.list_cycle_times(marts, whose, as_of=window.last),
+                calibration=analyses.list_calibration(marts, whose, scope=scope, as_of=window.last),
+                sources=analyses.list_lead_sources(marts, whose, as_of=window.last),
             )
 
     def _show(self, reading: Reading | None) -> None:
@@ -220,22 +222,13 @@ class _Page:
                 "The day you asked for is later, so that day is shown.",
             )
         show_headlines(summary, reading.before)
-        if summary.window.last < summary.publication.as_of_date:
-            newest = wording.day(summary.publication.as_of_date)
-            text(
-                "p",
-                f"The published file keeps days to win, calibration, lead sources and benchmarks for its newest day"
-                f" alone, {newest}: they do not follow the day chosen.",
-                "chart-note",
-            )
         self._show_charts(reading)
 
     def _show_charts(self, reading: Reading) -> None:
         summary, agent = reading.summary, reading.agent
         window, currency = summary.window, summary.as_of.reporting_currency
-        newest = summary.publication.as_of_date
         origin = Origin(agent.agent_name, window.first, window.last, summary.publication)
-        as_published = Origin(agent.agent_name, None, newest, summary.publication)
+        to_date = Origin(agent.agent_name, None, window.last, summary.publication)
         trend_days = self._question.trend_days
         with box("div", "charts"):
             show_chart(
@@ -253,18 +246,18 @@ class _Page:
                 Origin(agent.agent_name, None, window.last, summary.publication),
             )
             show_chart(funnel_chart.chart_funnel(reading.funnel, window), origin)
-            show_chart(cycle_chart.chart_cycles(reading.cycles, newest), as_published)
+            show_chart(cycle_chart.chart_cycles(reading.cycles, window.last), to_date)
             if agent != EVERYONE:
                 show_chart(
-                    benchmark_chart.chart_comparison(reading.comparison, agent.agent_name, newest),
-                    as_published,
+                    benchmark_chart.chart_comparison(reading.comparison, agent.agent_name, window.last),
+                    to_date,
                     draw_table=lambda: tables.draw_comparison(reading.comparison),
                 )
-            show_chart(calibration_chart.chart_calibration(reading.calibration, newest), as_published)
+            show_chart(calibration_chart.chart_calibration(reading.calibration, window.last), to_date)
             # Without benchmarks the sources stand alone in their line.
             show_chart(
-                source_chart.chart_sources(reading.sources, newest, currency),
-                as_published,
+                source_chart.chart_sources(reading.sources, window.last, currency),
+                to_date,
                 classes="panel-wide" if agent == EVERYONE else "",
             )
             tables.show_currencies(summary)

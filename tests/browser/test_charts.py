@@ -223,6 +223,38 @@ def test_cycles_are_counted_in_three_ways(manager_page: Page, office: Office) ->
     }
 
 
+def test_every_chart_follows_the_day_asked_about(manager_page: Page, office: Office, anna: str) -> None:
+    """As of an earlier day, days to win, sources, funnel and benchmarks are REST's of that day, not today's."""
+    newest = ask_rest(manager_page, office, "/performance/leaderboard")["freshness"]["as_of_date"]
+    day = date.fromisoformat(newest) - timedelta(days=200)
+    open_charts(manager_page, office, f"?agent_id={anna}&period=365d&as_of={day}")
+    words = f"agent_id={anna}&as_of={day}"
+    then, now = (
+        list_rest(manager_page, office, f"/performance/cycle-times?{asked}") for asked in (words, f"agent_id={anna}")
+    )
+    assert then[0]["won_n"] < now[0]["won_n"], "Anna must have won something since"
+    names = ("avg_cycle_days", "median_cycle_days", "km_median_cycle_days")
+    assert [marks[0][0] for marks in read_series(manager_page, "cycles")] == [then[0][name] for name in names]
+    total, *sources = list_rest(manager_page, office, f"/performance/lead-sources?{words}")
+    rows = read_csv(manager_page, "Lead sources")
+    assert [Decimal(row["won_value"]) for row in rows] == [
+        Decimal(item["won_value"])
+        for item in [total, *sorted(sources, key=lambda item: -Decimal(item["confirmed_commission_amount"]))]
+    ]
+    assert {row["as_of_date"] for row in rows} == {str(day)}
+    window = ask_rest(manager_page, office, f"/performance/summary?{words}&period=365d")["window"]
+    steps = ask_rest(manager_page, office, f"/performance/funnel?{words}&from={window['from']}&to={window['to']}")[
+        "items"
+    ]
+    reached = [bar["value"] for bar in read_series(manager_page, "funnel")[0]]
+    assert reached == [step["reached_n"] for step in steps]
+    items = list_rest(manager_page, office, f"/performance/comparison?{words}")
+    overall = [item for item in items if item["asset_type"] is None and item["deal_type"] is None]
+    manager_page.get_by_role("button", name="Against benchmarks as a table").click()
+    deals = manager_page.locator("#benchmarks tbody tr td:nth-child(5)")
+    expect(deals).to_have_text([f"{item['n']:,}" for item in overall])
+
+
 def test_calibration_is_hidden_under_twenty_deals(manager_page: Page, office: Office) -> None:
     """A bin is a point with its n where REST shows a score; where it hides one the page hides it too, and says so."""
     agents = office.agency.agents
