@@ -33,8 +33,13 @@ class Receipts:
         with self._lock:
             new = self.kept[self._checked :]
             self._checked = len(self.kept)
+        told: dict[str, dict[int, str]] = {}
         for chain, seq, digest in new:
-            found = session.scalar(select(AuditLog.hash).where(AuditLog.chain == chain, AuditLog.seq == seq))
-            assert found is not None, f"acknowledged and lost: {chain} {seq}"
-            assert found.hex() == digest, f"acknowledged and replaced: {chain} {seq}"
+            told.setdefault(chain, {})[seq] = digest
+        for chain, digests in told.items():
+            query = select(AuditLog.seq, AuditLog.hash).where(AuditLog.chain == chain, AuditLog.seq >= min(digests))
+            found = {seq: digest for seq, digest in session.execute(query)}
+            for seq, digest in digests.items():
+                assert seq in found, f"acknowledged and lost: {chain} {seq}"
+                assert found[seq].hex() == digest, f"acknowledged and replaced: {chain} {seq}"
         return len(new)

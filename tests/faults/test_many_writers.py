@@ -43,13 +43,12 @@ def run_at_once(office: Office, number: int, work: Callable[[int, Caller], None]
 
 @pytest.mark.soak
 def test_writers_on_one_deal_neither_fork_nor_lose_anything(office: Office, campaign: Campaign) -> None:
-    """16 clients send 500 changes each to one deal (64 x 10,000 in the long form), on PostgreSQL 100 each.
+    """16 clients send 500 changes each to one deal (64 x 10,000 in the long form).
 
     Every request succeeds, each answer names another place in the deal's chain, the chain has exactly these entries,
     and at the end everything verifies.
     """
-    is_server = bool(office.settings.ledger_url)
-    writers, each = size(16, 64), rounds(100 if is_server else 500, 10_000)
+    writers, each = size(16, 64), rounds(500, 10_000)
     receipts = Receipts()
     first = office.caller()
     deal = f"/api/v1/deals/{office.open_deal(first)}"
