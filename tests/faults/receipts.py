@@ -38,7 +38,7 @@ class Receipts:
             told.setdefault(chain, {})[seq] = digest
         for chain, digests in told.items():
             query = select(AuditLog.seq, AuditLog.hash).where(AuditLog.chain == chain, AuditLog.seq >= min(digests))
-            found = {seq: digest for seq, digest in session.execute(query)}
+            found = dict(iter(session.execute(query)))
             for seq, digest in digests.items():
                 assert seq in found, f"acknowledged and lost: {chain} {seq}"
                 assert found[seq].hex() == digest, f"acknowledged and replaced: {chain} {seq}"
