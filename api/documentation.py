@@ -25,6 +25,26 @@ _MEANINGS = {
     503: "Nothing is published yet, the ledger does not answer, or (for writes) it is an old copy: see the problem.",
     507: "The disk is full; nothing was changed, and reading goes on.",
 }
+_RETRY_AFTER = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
+_WHEN_REFUSED: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": {"type": "string"}}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+    507: _RETRY_AFTER,
+}
+_ETAG: dict[str, Any] = {
+    "description": "The revision in quotes; send it back as `If-Match`.",
+    "required": True,
+    "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$'},
+    "example": '"7"',
+}
+_LOCATION: dict[str, Any] = {"description": "Address of what was made.", "required": True, "schema": {"type": "string"}}
+_REPLAY: dict[str, Any] = {
+    "description": "Sent with `true` when the request was answered before and this is that answer.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+_REVISED_ANSWERS = frozenset({"DealAnswer", "DealWithTimeline", "Timeline", "CommissionAnswer"})
+_LOCATED = frozenset({"/api/v1/deals", "/api/v1/imports"})
 READS_ONLY = "x-reads-only"
 """Marks a POST that changes nothing: it looks at what is sent."""
 _CREDENTIALS: list[dict[str, list[str]]] = [{"HTTPBearer": []}, {"APIKeyCookie": []}]
@@ -36,8 +56,9 @@ Responses = dict[int | str, dict[str, Any]]
 def problems(*statuses: int) -> Responses:
     """Return the `responses` of a route that may answer with these errors."""
     described: Responses = {status: {"model": ProblemDocument, "description": _MEANINGS[status]} for status in statuses}
-    if 429 in described:
-        described[429]["headers"] = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
+    for status in statuses:
+        if status in _WHEN_REFUSED:
+            described[status]["headers"] = _WHEN_REFUSED[status]
     return described
 
 
@@ -117,8 +138,9 @@ def install(app: FastAPI) -> None:
         MAPPING_NAME["enum"] = shipped_mappings()
         document = build()
         _link_what_is_made(document["paths"])
-        for operations in document["paths"].values():
+        for path, operations in document["paths"].items():
             for method, operation in operations.items():
+                _document_headers(path, method, operation)
                 if method != "get" and not operation.get(READS_ONLY):
                     _document_receipt(operation["responses"])
                     operation.setdefault("security", _CREDENTIALS)
@@ -129,6 +151,23 @@ def install(app: FastAPI) -> None:
         return document
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _document_headers(path: str, method: str, operation: dict[str, Any]) -> None:
+    """Describe what stands beside the body of a success: the revision, where the new thing is, that it is a replay."""
+    for status, response in operation["responses"].items():
+        if not status.startswith("2"):
+            continue
+        headers: dict[str, Any] = {}
+        schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+        if schema.get("$ref", "").rpartition("/")[2] in _REVISED_ANSWERS:
+            headers["ETag"] = _ETAG
+        if path in _LOCATED and method == "post":
+            headers["Location"] = _LOCATION
+        if _takes(operation, "Idempotency-Key"):
+            headers["Idempotent-Replay"] = _REPLAY
+        if headers:
+            response.setdefault("headers", {}).update(headers)
 
 
 def _finish_answer(status: int, response: dict[str, Any], schemas: dict[str, Any]) -> None:
