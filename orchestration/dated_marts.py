@@ -63,8 +63,10 @@ def _compile(settings: Settings, definition_version: str) -> DatedMarts:
     }
     nodes: Mapping[str, Any] = {**manifest.nodes, **manifest.sources}
     names = {node.name: unique_id for unique_id, node in nodes.items() if node.resource_type in ("model", "analysis")}
-    wanted = [mart for mart in MARTS if mart in names]
     cuts = [name for name in names if name.endswith(_CUT)]
+    if not cuts:  # another project than ours, of which nothing is known
+        return DatedMarts(functions={}, inputs={})
+    wanted = [mart for mart in MARTS if mart in names]
     selected = [*(f"+{mart}" for mart in wanted), *cuts]
     texts = compile_sql(settings, selected, manifest=manifest, variables=variables)
     inputs: dict[str, str] = {}
