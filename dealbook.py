@@ -302,6 +302,7 @@ class BenchPart(StrEnum):
 
     REFRESH = "refresh"
     MODELS = "models"
+    LEDGER = "ledger"
     MOVES = "moves"
     PAGES = "pages"
 
@@ -314,14 +315,16 @@ def bench(
         list[BenchPart] | None, typer.Option(help="Measure this part alone; may be repeated. All unless given.")
     ] = None,
     deals: Annotated[
-        int, typer.Option(help="Deals of which the models are measured, and a tenth of them.", min=10)
+        int, typer.Option(help="Deals of which the models are measured, and a tenth and a hundredth of them.", min=10)
     ] = 20_000,
     moves: Annotated[int, typer.Option(help="Stage moves of each connection in a round.", min=1)] = 250,
 ) -> None:
-    """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, the models beside one SQL
-    script, stage moves over HTTP beside a bare one-row commit, and pages in a browser beside a bare page, each in one
-    run. Tables and plots: home/bench.
+    """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, the models at size, the log's
+    way to raw, snapshots by a plain loop, stage moves over HTTP beside a bare one-row commit, and pages in a browser
+    beside a bare page. Prints a table for each, and one of figures beside what is aimed at. Tables and plots: home/bench.
     """
+    from orchestration.bench_aims import report_aims
+
     parts = only or list(BenchPart)
     settings = read_settings()
     if BenchPart.REFRESH in parts:
@@ -335,6 +338,10 @@ def bench(
             repeat=repeat,
             also=lambda home: run_http_bench(home, settings.home / "bench", out),
         )
+    if BenchPart.LEDGER in parts:
+        from orchestration.bench_ledger import run_bench_ledger
+
+        run_bench_ledger(settings, out)
     if BenchPart.MODELS in parts:
         from orchestration.bench_models import run_bench_models
 
@@ -351,6 +358,7 @@ def bench(
         except NoBrowser as fact:
             out.print(f"Pages were not measured. {fact}", markup=False)
             raise typer.Exit(2) from None
+    report_aims(settings.home / "bench", out)
 
 
 def main() -> None:

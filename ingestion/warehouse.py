@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from ingestion.errors import WarehouseBusy
 
 WAIT_SECONDS = 60.0
+MEMORY_LIMIT = "2GB"  # as in dbt's profile: what does not fit goes to disk beside the file
 POLL_SECONDS = 0.1
 
 # What ingestion knows about its own work: how far it read, what each landing brought, which reference files it took.
@@ -39,7 +40,8 @@ def warehouse_lock(path: Path, wait_seconds: float = WAIT_SECONDS) -> FileLock:
 
 @contextmanager
 def open_warehouse(path: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the warehouse for this thread alone, with its raw schema in place and UTC as its time zone.
+    """Open the warehouse for this thread alone, with its raw schema in place, UTC as its time zone, and its
+    memory limited.
 
     Nothing is written to a warehouse that already has its schema unless the caller does. Raises WarehouseBusy when
     another process keeps the file for longer than `wait_seconds`.
@@ -50,6 +52,7 @@ def open_warehouse(path: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[d
             connection = _connect(path, deadline)
             try:
                 connection.execute("SET TimeZone = 'UTC'")
+                connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
                 _create_raw(connection)
                 yield connection
             finally:

@@ -1,27 +1,31 @@
-"""The models measured at size: dbt beside the same statements as one SQL script, and on top of the last build.
+"""The models measured at size: dbt beside the same statements as one SQL script, and a hundredth of new days on top.
 
-A made-up agency is written straight into raw tables, so that sizes are cheap to make. Each way works on its own copy of
-them, in this process, in turns. Wall time is what a user waits; processor time is what a busy machine falsifies least.
+A made-up agency is written straight into raw tables, so that sizes are cheap to make. Each step is a process of its
+own, so that its memory is its own. Wall time is what a user waits; processor time is what a busy machine falsifies
+least.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import multiprocessing
 import os
 import resource
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 from rich.table import Table
 
+from ingestion.warehouse import MEMORY_LIMIT
 from ledger.settings import PROJECT_DIR, Settings
 
 if TYPE_CHECKING:
@@ -30,11 +34,14 @@ if TYPE_CHECKING:
 DAYS = 1095
 NEW_DAYS = 11  # one hundredth of three years
 SCRIPT, ANEW, ON_TOP = "one SQL script", "dbt, everything", "dbt, on the last build"
+TESTS, PUBLISH = "data tests", "publishing"
+AFTER = " after that"
+WAYS = (SCRIPT, ANEW, TESTS, PUBLISH, ON_TOP, TESTS + AFTER, PUBLISH + AFTER)
 
 
 @dataclass(frozen=True)
 class ModelFigure:
-    """What building the marts took: seconds of wall and processor time, peak memory of the process so far in MB."""
+    """What a step took: seconds of wall and processor time, peak memory of its process in MB."""
 
     way: str
     deals: int
@@ -45,58 +52,101 @@ class ModelFigure:
 
 
 def run_bench_models(settings: Settings, console: Console, *, deals: int) -> list[ModelFigure]:
-    """Measure a tenth of `deals` and all of them, over three years of days; print the table.
+    """Measure a hundredth of `deals`, a tenth and all of them, over three years of days; print the table.
 
     Its figures and a plot go to `settings.home/bench/`. A million deals need some 15 GB of disk.
     """
     figures: list[ModelFigure] = []
     with tempfile.TemporaryDirectory(prefix="dealbook-bench-") as folder:
-        for size in (max(deals // 10, 1), deals):
+        for size in sorted({max(deals // 100, 1), max(deals // 10, 1), deals}):
             console.print(f"models of {size:,} deals ...")
             place = Path(folder) / str(size)
-            figures += _measure_size(Settings(home=place), size)
+            figures += _measure_size(Settings(home=place), size, console)
             shutil.rmtree(place)
     _report(settings, console, figures)
     return figures
 
 
-def _measure_size(place: Settings, deals: int) -> list[ModelFigure]:
-    """Build the marts of one size in all three ways."""
-    from orchestration.dbt_in_process import load_manifest, run_dbt
-
+def _measure_size(place: Settings, deals: int, console: Console) -> list[ModelFigure]:
+    """Build, test and publish the marts of one size; then eleven days later once more, on top of that."""
     place.warehouse_path.parent.mkdir(parents=True, exist_ok=True)
-    last_day, entries = synthesize(place.warehouse_path, deals)
-    manifest = load_manifest(place)
-
-    def build(kind: str, day: date, built: date | None = None) -> None:
-        variables: dict[str, Any] = {"log_size": 2**40, "as_of_date": day.isoformat(), "definition_version": "bench"}
-        if built:
-            variables |= {"built_log_size": 2**40, "built_as_of_date": built.isoformat()}
-        command = ["build", "--no-write-json", "--resource-type", kind]
-        run = run_dbt(place, command, manifest=manifest, variables=variables)
-        if not run.is_success:
-            raise RuntimeError("; ".join(map(str, run.failures)))
-
-    build("seed", last_day)
+    last_day, entries = alone(partial(synthesize, place.warehouse_path, deals))[0]
+    before = last_day - timedelta(days=NEW_DAYS)
+    build = partial(build_models, place)
+    alone(partial(build, "seed", before))
     base = place.warehouse_path.with_suffix(".base")
     shutil.copy(place.warehouse_path, base)
+    figures = []
 
-    def measure(way: str, work: Callable[[], None]) -> ModelFigure:
-        started, cpu = time.monotonic(), time.process_time()
-        work()
-        seconds, cpu = time.monotonic() - started, time.process_time() - cpu
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return ModelFigure(way, deals, entries, seconds, cpu, peak)
+    def measure(way: str, work: Callable[[], object]) -> None:
+        _, seconds, cpu, peak = alone(work)
+        figures.append(ModelFigure(way, deals, entries, seconds, cpu, peak))
+        console.print(f"  {way}: {cpu:.1f} CPU seconds, {peak:,.0f} MB")
 
-    anew = measure(ANEW, lambda: build("model", last_day))
-    statements = script_of(place, manifest)
-    shutil.copy(base, place.warehouse_path)
-    script = measure(SCRIPT, lambda: run_script(place.warehouse_path, statements))
-    shutil.copy(base, place.warehouse_path)
-    before = last_day - timedelta(days=NEW_DAYS)
-    build("model", before)
-    on_top = measure(ON_TOP, lambda: build("model", last_day, before))
-    return [script, anew, on_top]
+    measure(ANEW, partial(build, "model", before))
+    statements = alone(partial(_statements, place))[0]
+    measure(TESTS, partial(build, "test", before))
+    measure(PUBLISH, partial(_publish, place, before, "before"))
+    measure(ON_TOP, partial(build, "model", last_day, before))
+    measure(TESTS + AFTER, partial(build, "test", last_day, before))
+    measure(PUBLISH + AFTER, partial(_publish, place, last_day, "after"))
+    place.warehouse_path.unlink()
+    shutil.move(base, place.warehouse_path)
+    measure(SCRIPT, partial(run_script, place.warehouse_path, statements))
+    return figures
+
+
+def alone(work: Callable[[], Any]) -> tuple[Any, float, float, float]:
+    """Do work in a process of its own; return what it returned, its seconds, CPU seconds and peak memory in MB."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as process:
+        return process.submit(_measured, work).result()
+
+
+def _measured(work: Callable[[], Any]) -> tuple[Any, float, float, float]:
+    started, cpu = time.monotonic(), time.process_time()
+    result = work()
+    seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+    return result, seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def build_models(place: Settings, kind: str, day: date, built: date | None = None) -> None:
+    """Build one kind of dbt's nodes as of a day; on top of what was `built` if that is given."""
+    from orchestration.dbt_in_process import load_manifest, run_dbt
+
+    variables: dict[str, Any] = {"log_size": 2**40, "as_of_date": day.isoformat(), "definition_version": "bench"}
+    if built:
+        variables |= {"built_log_size": 2**40, "built_as_of_date": built.isoformat()}
+    command = ["build", "--no-write-json", "--resource-type", kind]
+    run = run_dbt(place, command, manifest=load_manifest(place), variables=variables)
+    if not run.is_success:
+        raise RuntimeError("; ".join(map(str, run.failures)))
+
+
+def _publish(place: Settings, day: date, run_id: str) -> None:
+    from ingestion.publishing import publish_marts
+
+    publish_marts(
+        place.warehouse_path,
+        place.published_dir,
+        log_size=2**40,
+        last_hash=None,
+        as_of_date=day,
+        definition_version="bench",
+        business_timezone="Asia/Singapore",
+        reporting_currency="SGD",
+        dbt_invocation_id=None,
+        dbt_version=None,
+        run_id=run_id,
+        reference_digest="",
+        keep=1,
+    )
+
+
+def _statements(place: Settings) -> list[str]:
+    from orchestration.dbt_in_process import load_manifest
+
+    return script_of(place, load_manifest(place))
 
 
 def synthesize(path: Path, deals: int) -> tuple[date, int]:
@@ -104,7 +154,7 @@ def synthesize(path: Path, deals: int) -> tuple[date, int]:
     from ingestion.contracts import LOG_TABLES, REFERENCE_TABLES, create_table
 
     with duckdb.connect(path) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        _set_up(connection)
         connection.execute("CREATE SCHEMA raw")
         for name, model in {**LOG_TABLES, **REFERENCE_TABLES}.items():
             connection.execute(create_table(name, model))
@@ -135,12 +185,19 @@ def script_of(place: Settings, manifest: Any) -> list[str]:
 
 
 def run_script(path: Path, statements: list[str]) -> None:
+    """Run the statements one after the other, with the settings that dbt's profile has."""
     with duckdb.connect(path) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        _set_up(connection)
         for schema in ("staging", "intermediate", "marts"):
             connection.execute(f"CREATE SCHEMA {schema}")
         for statement in statements:
             connection.execute(statement)
+
+
+def _set_up(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+    connection.execute("SET preserve_insertion_order = false")
 
 
 def _report(settings: Settings, console: Console, figures: list[ModelFigure]) -> None:
@@ -162,11 +219,7 @@ def _report(settings: Settings, console: Console, figures: list[ModelFigure]) ->
             f"{figure.peak_mb:,.0f}",
         )
     console.print(table)
-    small, large = (figure for figure in figures if figure.way == ANEW)
-    growth = math.log(large.cpu_seconds / small.cpu_seconds) / math.log(large.entries / small.entries)
-    console.print(
-        f"Processor time grows as entries to the power of {growth:.2f}. Load of the machine: {os.getloadavg()[0]:.1f}."
-    )
+    console.print(f"Load of the machine: {os.getloadavg()[0]:.1f}.")
     target = settings.home / "bench"
     target.mkdir(parents=True, exist_ok=True)
     (target / "models.json").write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
@@ -179,9 +232,9 @@ def _plot(path: Path, figures: list[ModelFigure]) -> None:
 
     canvas = Canvas(figsize=(7, 4.5), layout="constrained")
     axes = canvas.subplots()
-    for way in (SCRIPT, ANEW, ON_TOP):
+    for way in WAYS:
         series = [figure for figure in figures if figure.way == way]
         axes.plot([f.entries for f in series], [f.cpu_seconds for f in series], marker="o", label=way)
     axes.set(xscale="log", yscale="log", xlabel="entries", ylabel="CPU seconds", title="Building the marts")
-    axes.legend()
+    axes.legend(fontsize="small")
     canvas.savefig(path)

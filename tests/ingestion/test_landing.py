@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 from ingestion import landing
 from ingestion.errors import ContractBroken, LogBroken, LogRewound, WarehouseBusy
@@ -19,6 +20,7 @@ from ingestion.landing import check_completeness, land_new_entries, log_size, re
 from ingestion.warehouse import open_warehouse, warehouse_lock
 from ledger.identifiers import new_id
 from ledger.log.entry import Draft
+from ledger.settings import PROJECT_DIR
 from ledger.store import Ledger
 from tests.support.living_ledger import append, append_deals, live, new_ledger, tamper
 
@@ -291,3 +293,14 @@ def test_what_is_missing_or_doubled_in_raw_is_found(ledger: Ledger, warehouse: P
     report = check_completeness(ledger, warehouse)
     assert not report.is_complete
     assert re.search(said, "; ".join(report.problems))
+
+
+def test_the_warehouse_is_opened_with_the_memory_that_dbt_has(warehouse: Path) -> None:
+    """Whoever works in it, a warehouse of any size leaves the machine to others; the limit is the same for all."""
+    profile = yaml.safe_load((PROJECT_DIR / "dbt_project" / "profiles.yml").read_text())
+    limit = profile["dealbook"]["outputs"]["local"]["settings"]["memory_limit"]
+    with open_warehouse(warehouse) as connection:
+        [(ours,)] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+        connection.execute(f"SET memory_limit = '{limit}'")
+        [(dbts,)] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    assert ours == dbts

@@ -1,0 +1,181 @@
+"""Two figures that need a real ledger: how fast its log lands in raw, and what snapshots by a plain loop would cost.
+
+The loop (`agent_day_loop`) is checked while it is measured: an agent and day on which it disagrees with the published
+models stops the bench. It is measured on some of the days and scaled, for all of them would take minutes.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from rich.table import Table
+
+from ledger.settings import PROJECT_DIR, Settings
+from orchestration.bench_models import alone, build_models
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DAYS = 90
+MEASURED_DAYS = (0, 45, 89)  # before the last
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class LedgerFigures:
+    """Log to raw in entries a second, of wall and of processor time; CPU milliseconds of an agent's day, both ways."""
+
+    entries: int
+    landed_per_second: float
+    landed_per_cpu_second: float
+    agents: int
+    agent_days_by_models: int
+    loop_ms: float
+    models_ms: float
+
+    @property
+    def times_faster(self) -> float:
+        """How many of the models' agent-days fit into one of the loop's."""
+        return self.loop_ms / self.models_ms
+
+
+def run_bench_ledger(settings: Settings, console: Console, *, deals: int = 2_000) -> LedgerFigures:
+    """Measure landing and the loop on a sample of `deals`; print the table, and keep it in `settings.home/bench/`."""
+    with tempfile.TemporaryDirectory(prefix="dealbook-bench-") as folder:
+        place = Settings(home=Path(folder))
+        console.print(f"sample of {deals:,} deals, and a refresh ...")
+        for verb in (["demo", "--deals", str(deals)], ["refresh"]):
+            _run(place, verb)
+        console.print("landing its log ...")
+        (entries, seconds), _, cpu, _ = alone(partial(_land, place))
+        console.print("snapshots by a loop, and by the models ...")
+        (agents, looped, agent_days), _, loop_cpu, _ = alone(partial(loop_over, place))
+        last_day = _last_day(place)
+        _, _, models_cpu, _ = alone(partial(build_models, place, "model", last_day))
+        figures = LedgerFigures(
+            entries=entries,
+            landed_per_second=entries / seconds,
+            landed_per_cpu_second=entries / cpu,
+            agents=agents,
+            agent_days_by_models=agent_days,
+            loop_ms=loop_cpu / looped * 1000,
+            models_ms=models_cpu / agent_days * 1000,
+        )
+    _report(settings, console, figures, deals)
+    return figures
+
+
+def _run(place: Settings, verb: list[str]) -> None:
+    environment = {**os.environ, "DEALBOOK_HOME": str(place.home), "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "dealbook", *verb]
+    subprocess.run(command, env=environment, cwd=PROJECT_DIR, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (our own verbs)
+
+
+def _land(place: Settings) -> tuple[int, float]:
+    """Land the whole log in a warehouse of its own; return its entries and the seconds it took."""
+    from ingestion.landing import land_new_entries
+    from ledger.store import Ledger
+
+    ledger = Ledger.open(settings=place)
+    started = time.monotonic()
+    report = land_new_entries(ledger, place.home / "landed" / "warehouse.duckdb")
+    seconds = time.monotonic() - started
+    ledger.close()
+    return report.entries, seconds
+
+
+def _last_day(place: Settings) -> date:
+    with duckdb.connect(place.warehouse_path, read_only=True) as warehouse:
+        [(day,)] = warehouse.execute("SELECT max(snapshot_date) FROM marts.agent_performance_snapshots").fetchall()
+    return date.fromisoformat(str(day))
+
+
+def loop_over(place: Settings) -> tuple[int, int, int]:
+    """Make the snapshots of all agents on some days by the loop, and compare each with the models'.
+
+    Return the agents, the agent-days made, and those that the models made. Raises RuntimeError where one differs.
+    """
+    from ledger.store import Ledger
+    from orchestration.agent_day_loop import snapshot_by_loop
+
+    with (PROJECT_DIR / "dbt_project" / "seeds" / "pipeline_stages.csv").open() as seed:
+        defaults = {row["stage"]: Decimal(row["default_confidence"] or 0) for row in csv.DictReader(seed)}
+    last_day, made = _last_day(place), 0
+    ledger = Ledger.open(settings=place)
+    with duckdb.connect(place.warehouse_path, read_only=True) as warehouse:
+        rows = "SELECT count(*), count(DISTINCT agent_id) FROM marts.agent_performance_snapshots"
+        [(agent_days, agents)] = warehouse.execute(rows).fetchall()
+        for day in (last_day - timedelta(days=back) for back in MEASURED_DAYS):
+            end = datetime.combine(day + timedelta(days=1), datetime.min.time(), place.time_zone)
+            for agent_id, of_models in _snapshots(warehouse, day).items():
+                with ledger.read() as session:
+                    looped = snapshot_by_loop(session, agent_id, end, defaults)
+                made += 1
+                by_loop = _comparable(looped)
+                if by_loop != of_models:
+                    raise RuntimeError(f"On {day} the loop gives {by_loop} for {agent_id}, the models {of_models}.")
+    ledger.close()
+    return agents, made, agent_days
+
+
+def _snapshots(warehouse: duckdb.DuckDBPyConnection, day: date) -> dict[str, tuple[Any, ...]]:
+    """Return the models' numbers of a day by agent: counts, cycle days, and amounts in the reporting currency."""
+    query = """
+        SELECT every.agent_id, every.deals_open, every.deals_closed_won, every.deals_closed_lost, every.deals_cancelled,
+            every.cycle_days_sum, coalesce(own.gross_pipeline_value, 0),
+            coalesce(own.weighted_pipeline_value, 0), coalesce(own.won_value, 0),
+            coalesce(own.confirmed_commission_amount, 0)
+        FROM marts.agent_performance_snapshots AS every
+        LEFT JOIN marts.agent_currency_snapshots AS own
+            ON own.agent_id = every.agent_id AND own.snapshot_date = every.snapshot_date AND own.currency = 'SGD'
+        WHERE every.snapshot_date = ?"""
+    return {row[0]: row[1:] for row in warehouse.execute(query, [day]).fetchall()}
+
+
+def _comparable(looped: Any) -> tuple[Any, ...]:
+    amounts = (
+        looped.gross_pipeline_value,
+        looped.weighted_pipeline_value,
+        looped.won_value,
+        looped.confirmed_commission_amount,
+    )
+    counts = (looped.deals_open, looped.deals_closed_won, looped.deals_closed_lost, looped.deals_cancelled)
+    return (
+        *counts,
+        looped.cycle_time / timedelta(days=1),
+        *(amount["SGD"].quantize(CENT, ROUND_HALF_UP) for amount in amounts),
+    )
+
+
+def _report(settings: Settings, console: Console, figures: LedgerFigures, deals: int) -> None:
+    table = Table(title=f"dealbook bench: log to raw, and snapshots by a loop, {deals:,} deals, {os.cpu_count()} cores")
+    for heading in ("work", "figure"):
+        table.add_column(heading)
+    days = figures.agents * DAYS
+    for work, figure in (
+        (f"log to raw, {figures.entries:,} entries", f"{figures.landed_per_second:,.0f} entries/s"),
+        ("  of one processor", f"{figures.landed_per_cpu_second:,.0f} entries/CPU s"),
+        ("loop: an agent's day", f"{figures.loop_ms:.2f} CPU ms"),
+        (f"  {figures.agents} agents x {DAYS} days, scaled", f"{figures.loop_ms * days / 1000:,.1f} CPU s"),
+        (f"models: an agent's day (of {figures.agent_days_by_models:,}, all marts)", f"{figures.models_ms:.3f} CPU ms"),
+        ("  the loop takes", f"{figures.times_faster:,.0f} times as long"),
+    ):
+        table.add_row(work, figure)
+    console.print(table)
+    target = settings.home / "bench"
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "ledger.json").write_text(json.dumps(asdict(figures), indent=2) + "\n")
+    console.print(f"Figures: {target / 'ledger.json'}")

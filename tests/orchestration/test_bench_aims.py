@@ -1,0 +1,43 @@
+"""The table of aims says what the benches' figures say, and of what was not measured nothing."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestration.bench_aims import report_aims
+from orchestration.bench_models import WAYS
+
+
+def _write(folder: Path, name: str, document: object) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(document))
+
+
+def test_each_figure_stands_beside_its_aim(tmp_path: Path) -> None:
+    """Floors and ceilings are told apart, and a growth is the power between two sizes."""
+    folder = tmp_path / "bench"
+    assert report_aims(folder, Console(file=StringIO())) == []
+    steps = [("refresh, 0 new deals", 0.25), ("refresh, 1 new deals", 1.8), ("refresh, 5,000 new deals", 2.0)]
+    _write(folder, "refresh.json", [{"step": step, "ratio": ratio} for step, ratio in steps])
+    _write(folder, "ledger.json", {"landed_per_second": 80_000, "loop_ms": 20.0, "models_ms": 0.01})
+    figures = [
+        {"way": way, "deals": deals, "entries": deals * 8, "cpu_seconds": deals / 10, "peak_mb": 100}
+        for deals in (10, 100)
+        for way in WAYS
+    ]
+    _write(folder, "models.json", figures)
+    said = StringIO()
+    aims = {aim.work: aim for aim in report_aims(folder, Console(file=said, width=200))}
+    assert aims["refresh, 0 new deals / dbt build"].is_reached
+    assert not aims["refresh, 1 new deals / dbt build"].is_reached
+    assert not aims["log to raw"].is_reached
+    assert aims["a loop's agent-day / the models'"].seen == 2_000
+    assert aims["a loop's agent-day / the models'"].is_reached
+    assert aims["growth from 80 to 800 entries"].seen == 1
+    assert not aims["a hundredth of new days / everything, 800 entries"].is_reached
+    assert aims["peak memory, 800 entries"].is_reached
+    assert len(aims) == 8
+    assert "at least 300,000 entries/s" in said.getvalue()
+    assert {path.name for path in folder.glob("aims.*")} == {"aims.json", "aims.png"}

@@ -1,0 +1,49 @@
+"""The loop that the models are compared with gives the same numbers: what is compared are two ways to one result."""
+
+import os
+import subprocess
+import sys
+from datetime import datetime
+
+import duckdb
+import pytest
+
+from ingestion.landing import land_new_entries
+from ledger.settings import PROJECT_DIR, Settings
+from ledger.store import Ledger
+from orchestration import bench_ledger
+from orchestration.bench_models import build_models
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with a small sample, dirt included, landed and built."""
+    place = Settings(home=tmp_path_factory.mktemp("loop"))
+    command = [sys.executable, "-m", "dealbook", "demo", "--deals", "150", "--agents", "4"]
+    environment = {**os.environ, "DEALBOOK_HOME": str(place.home)}
+    subprocess.run(command, env=environment, cwd=PROJECT_DIR, check=True, capture_output=True)
+    ledger = Ledger.open(settings=place)
+    land_new_entries(ledger, place.warehouse_path)
+    ledger.close()
+    for kind in ("seed", "model"):
+        build_models(place, kind, datetime.now(place.time_zone).date())
+    return place
+
+
+def test_the_loop_and_the_models_agree_on_every_agent_and_day(built: Settings) -> None:
+    """Counts, cycles and amounts of four agents on three days are equal to the cent and the microsecond."""
+    agents, made, agent_days = bench_ledger.loop_over(built)
+    assert agents >= 4
+    assert made == agents * len(bench_ledger.MEASURED_DAYS)
+    assert agent_days > made
+
+
+def test_a_number_on_which_they_differ_stops_the_bench(built: Settings) -> None:
+    """A wrong number is not measured as if it were one."""
+    with duckdb.connect(built.warehouse_path) as warehouse:
+        warehouse.execute(
+            "UPDATE marts.agent_performance_snapshots SET deals_closed_won = deals_closed_won + 1 "
+            "WHERE snapshot_date = (SELECT max(snapshot_date) FROM marts.agent_performance_snapshots)"
+        )
+    with pytest.raises(RuntimeError, match="the loop gives"):
+        bench_ledger.loop_over(built)
