@@ -321,7 +321,7 @@ def bench(
 ) -> None:
     """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, the models at size, the log's
     way to raw, snapshots by a plain loop, stage moves over HTTP beside a bare one-row commit, and pages in a browser
-    beside a bare page. Prints a table for each, and one of figures beside what is aimed at. Tables and plots: home/bench.
+    beside a bare page. Prints a table for each, and one of figures beside aims. Tables and plots: home/bench.
     """
     from orchestration.bench_aims import report_aims
 
