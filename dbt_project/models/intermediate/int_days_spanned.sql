@@ -1,3 +1,4 @@
+-- Every day from the first of which anything is known to the day asked about.
 with deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
