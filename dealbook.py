@@ -270,8 +270,9 @@ def publish_rollback(
 ) -> None:
     """Point readers at an older published file; the next refresh moves forward again."""
     from ingestion.publishing import rollback_publication
+    from orchestration.refresh import command_line_user
 
-    publication = rollback_publication(read_settings().published_dir, name or None)
+    publication = rollback_publication(read_settings().published_dir, name or None, by=command_line_user())
     out.print(f"Readers now see {publication.name} (as of {publication.as_of_date}).")
 
 

@@ -13,6 +13,7 @@ _FIELDS = {
     "event": "VARCHAR",
     "run_id": "VARCHAR",
     "job": "VARCHAR",
+    "started_by": "VARCHAR",
     "timestamp": "TIMESTAMPTZ",
     "duration_seconds": "DOUBLE",
     "entries_landed": "BIGINT",
@@ -43,6 +44,7 @@ def write_jobs_registry(connection: duckdb.DuckDBPyConnection, schema: str, run_
             SELECT
                 run_id,
                 job,
+                started_by,
                 timestamp - to_microseconds(round(duration_seconds * 1000000)::BIGINT) AS started_at,
                 timestamp AS ended_at,
                 duration_seconds,

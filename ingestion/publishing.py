@@ -6,7 +6,7 @@ In the folder of published files:
     marts-<log size>-<run>.duckdb   a publication: every mart, `manifest`, `manifest_marts`, `jobs_registry`, and
                                  functions that give marts for past days; never changed, mode 0444
     marts-<log size>-<run>.json     its manifest again, for whoever must not open the DuckDB file to know what it is
-    history.jsonl                every flip of the pointer: when, what, publish or rollback
+    history.jsonl                every flip of the pointer: when, what, publish or rollback, by whom
     .building-<run>.duckdb       a copy being made; what a crash leaves of it is removed by the next publish
 
 A file gets its final name only after its copy was proved, so every `marts-*.duckdb` is whole. Names are never used
@@ -17,7 +17,7 @@ open keeps reading it, also after it was swept.
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -69,6 +69,16 @@ class Publication:
         return document
 
 
+@dataclass(frozen=True)
+class Flip:
+    """A change of what readers see: when, `publish` or `rollback`, to which publication, and who asked."""
+
+    at: datetime
+    action: str
+    to: str
+    by: str | None = None
+
+
 def publish_marts(
     warehouse_path: Path,
     published_dir: Path,
@@ -86,6 +96,7 @@ def publish_marts(
     checkpoint: str | None = None,
     run_records: Path | None = None,
     dated_marts: DatedMarts | None = None,
+    by: str | None = None,
     keep: int = 10,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> Publication:
@@ -134,7 +145,7 @@ def publish_marts(
         building.rename(final)
         _sync(published_dir)
         on_step("flip")
-        _flip(published_dir, publication, "publish")
+        _flip(published_dir, publication, "publish", by)
         on_step("sweep")
         _sweep(published_dir, keep)
         return publication
@@ -157,8 +168,10 @@ def list_publications(published_dir: Path) -> list[Publication]:
     return [replace(publication, is_newest=place == 0) for place, publication in enumerate(found)]
 
 
-def rollback_publication(published_dir: Path, name: str | None = None) -> Publication:
+def rollback_publication(published_dir: Path, name: str | None = None, *, by: str | None = None) -> Publication:
     """Point readers at an older publication, by default the one before the current, and return it.
+
+    `by` is noted: who asked, in words for people.
 
     It stays current until the next refresh, which publishes anew because it is no longer the newest. Raises
     PublicationMissing.
@@ -176,8 +189,21 @@ def rollback_publication(published_dir: Path, name: str | None = None) -> Public
         if target is None:
             wanted = name or "a publication before the current one"
             raise PublicationMissing(f"There is no {wanted}; `dealbook publish list` shows what there is.")
-        _flip(published_dir, target, "rollback")
+        _flip(published_dir, target, "rollback", by)
         return target
+
+
+def list_flips(published_dir: Path, limit: int) -> list[Flip]:
+    """Return the last changes of what readers see, the newest first; a line that cannot be read is left out."""
+    try:
+        lines = (published_dir / HISTORY_NAME).read_bytes().splitlines()[-limit:]
+    except FileNotFoundError:
+        return []
+    flips = []
+    for line in reversed(lines):
+        with suppress(msgspec.DecodeError):
+            flips.append(msgspec.json.decode(line, type=Flip))
+    return flips
 
 
 # --- copy and proof ---------------------------------------------------------------------------------------------------
@@ -291,7 +317,7 @@ def _read_pointer(published_dir: Path) -> str | None:
         return None
 
 
-def _flip(published_dir: Path, publication: Publication, action: str) -> None:
+def _flip(published_dir: Path, publication: Publication, action: str, by: str | None) -> None:
     """Point readers at a publication, then note it; the pointer is what counts, the note is for people."""
     before = _read_pointer(published_dir)
     pointer = published_dir / POINTER_NAME
@@ -299,7 +325,7 @@ def _flip(published_dir: Path, publication: Publication, action: str) -> None:
     _write(fresh, publication.name.encode() + b"\n")
     fresh.replace(pointer)
     _sync(published_dir)
-    note = {"at": datetime.now(UTC), "action": action, "from": before, "to": publication.name}
+    note = {"at": datetime.now(UTC), "action": action, "from": before, "to": publication.name, "by": by}
     with (published_dir / HISTORY_NAME).open("ab") as history:
         history.write(msgspec.json.encode(note) + b"\n")
 

@@ -9,7 +9,9 @@ from ledger.settings import Settings
 from orchestration.build_stamp import read_build_stamp
 from orchestration.column_lineage import read_lineage
 from orchestration.definition_version import definition_version
+from orchestration.freshness import find_news
 from orchestration.inbox import find_strays, inbox_path, list_drops
+from orchestration.resources import today
 from orchestration.sensors import LOOK_SECONDS, UNFINISHED
 from orchestration.side_jobs import COLUMN_LINEAGE, CRM_IMPORT, REFERENCE
 
@@ -43,16 +45,35 @@ def build_inbox_sensors(
             )
         return dg.SkipReason("The inbox is empty.")
 
-    @dg.run_status_sensor(
-        name="reference_sensor",
-        run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[jobs[REFERENCE]],
-        request_job=refresh_job,  # type: ignore[arg-type]  # a job of assets that is resolved later
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Refreshes the numbers after reference files were loaded.",
-    )
-    def reference_sensor(context: dg.RunStatusSensorContext) -> dg.RunRequest:
-        return dg.RunRequest(run_key=context.dagster_run.run_id)
+    def follow_reference(name: str, status: dg.DagsterRunStatus, description: str) -> dg.SensorDefinition:
+        @dg.run_status_sensor(
+            name=name,
+            run_status=status,
+            monitored_jobs=[jobs[REFERENCE]],
+            request_job=refresh_job,  # type: ignore[arg-type]  # a job of assets that is resolved later
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description=description,
+        )
+        def sensor(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+            if not find_news(settings, today(settings)).reasons:
+                return dg.SkipReason("The files brought nothing new.")
+            return dg.RunRequest(run_key=context.dagster_run.run_id)
+
+        return sensor
+
+    # A file that cannot be read fails the run, after the others were loaded: their numbers do not wait for its repair.
+    reference_sensors = [
+        follow_reference(
+            "reference_sensor",
+            dg.DagsterRunStatus.SUCCESS,
+            "Refreshes the numbers after reference files were loaded.",
+        ),
+        follow_reference(
+            "reference_partly_sensor",
+            dg.DagsterRunStatus.FAILURE,
+            "Refreshes the numbers when some reference files were loaded beside one that could not be.",
+        ),
+    ]
 
     @dg.sensor(
         name="column_lineage_sensor",
@@ -70,7 +91,7 @@ def build_inbox_sensors(
             return dg.SkipReason("Known.")
         return dg.RunRequest(run_key=version)
 
-    return [inbox_sensor, reference_sensor, column_lineage_sensor]
+    return [inbox_sensor, *reference_sensors, column_lineage_sensor]
 
 
 def _is_unfinished(instance: dg.DagsterInstance, job: str) -> bool:

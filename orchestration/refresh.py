@@ -16,7 +16,7 @@ from ingestion.refresh_lock import hold_refresh_lock
 from ledger.settings import Settings
 from orchestration.failed_checks import FailedCheck
 from orchestration.freshness import News, find_news
-from orchestration.run_records import STARTED_BY_TAG
+from orchestration.run_records import STARTED_BY_TAG, log_event, records_path
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent
@@ -66,21 +66,35 @@ class RefreshReport:
 
 
 def refresh(
-    settings: Settings, *, full: bool = False, as_of: date | None = None, on_progress: OnProgress | None = None
+    settings: Settings,
+    *,
+    full: bool = False,
+    as_of: date | None = None,
+    started_by: str | None = None,
+    on_progress: OnProgress | None = None,
 ) -> RefreshReport:
     """Bring the published marts up to the end of the log and return what was done; waits for a refresh under way.
 
     `as_of` is the day asked about, today in the business time zone unless given. `full` lands the log again from its
-    beginning and rebuilds everything. `on_progress(step, done, total)` is called as it goes; a total of 0 is unknown.
+    beginning and rebuilds everything. `started_by` says for people who asked,
+    this command line unless given. `on_progress(step, done, total)` is called as it goes; a total of 0 is unknown.
     A failed check is an outcome, not an error; an error is raised only where nothing could be tried. Ctrl-C leaves as
     KeyboardInterrupt, with readers where they were.
     """
     say = on_progress or _keep_quiet
     started = time.monotonic()
-    with hold_refresh_lock(settings, on_wait=lambda message: say(message, 0, 0)):
+    waits: list[str] = []
+
+    def wait(message: str) -> None:
+        waits.append(message)
+        say(message, 0, 0)
+
+    with hold_refresh_lock(settings, on_wait=wait):
         day = as_of or datetime.now(settings.time_zone).date()
         news = find_news(settings, day)
         if not news.reasons and not full:
+            if waits:  # asked for while another was running: both are told of
+                _log_answered(settings, news, day, time.monotonic() - started, started_by or command_line_user())
             return RefreshReport(
                 outcome="nothing_new",
                 log_size=news.inputs.log_size,
@@ -89,7 +103,35 @@ def refresh(
                 seconds={"total": time.monotonic() - started},
             )
         say("Loading Dagster and dbt", 0, 0)
-        return _run_job(settings, news, day, full, say, started)
+        return _run_job(settings, news, day, full, say, started, started_by or command_line_user())
+
+
+def _log_answered(settings: Settings, news: News, day: date, seconds: float, started_by: str) -> None:
+    """Leave the line of a refresh that waited for another and then had nothing to do."""
+    log_event(
+        records_path(settings),
+        "refresh.run_ended",
+        run_id=None,
+        job="hourly",
+        started_by=started_by,
+        outcome="nothing_new",
+        duration_seconds=round(seconds, 3),
+        entries_landed=0,
+        deals_processed=0,
+        log_size=news.inputs.log_size,
+        as_of_date=day.isoformat(),
+        rows_published=0,
+        publication="",
+        failed_checks=[],
+    )
+
+
+def command_line_user() -> str:
+    """Return who works at this command line, in words for people."""
+    try:
+        return f"{getpass.getuser()}, command line"
+    except (KeyError, OSError):  # a user id without a name, as in a container
+        return "command line"
 
 
 def dbt_variables(settings: Settings, as_of: date | None = None) -> dict[str, Any]:
@@ -100,7 +142,9 @@ def dbt_variables(settings: Settings, as_of: date | None = None) -> dict[str, An
     return variables
 
 
-def _run_job(settings: Settings, news: News, day: date, full: bool, say: OnProgress, started: float) -> RefreshReport:
+def _run_job(
+    settings: Settings, news: News, day: date, full: bool, say: OnProgress, started: float, started_by: str
+) -> RefreshReport:
     """Run the whole chain in this process."""
     with _importing():
         from orchestration.dbt_in_process import DbtFailed
@@ -131,7 +175,7 @@ def _run_job(settings: Settings, news: News, day: date, full: bool, say: OnProgr
             run_config=run_config,
             instance=instance,
             raise_on_error=False,
-            tags={STARTED_BY_TAG: _name_account()},
+            tags={STARTED_BY_TAG: started_by},
         )
     failures = [error for event in result.all_events if event.is_failure if (error := _innermost(event))]
     if any(error.cls_name in _INTERRUPTIONS for error in failures):
@@ -173,14 +217,6 @@ def _innermost(event: "DagsterEvent") -> "SerializableErrorInfo | None":
     while error is not None and error.cause is not None:
         error = error.cause
     return error
-
-
-def _name_account() -> str:
-    """Return whose account runs the command, as far as the machine knows it."""
-    try:
-        return f"{getpass.getuser()}, command line"
-    except (OSError, KeyError):
-        return "command line"
 
 
 def _name(publication: "Publication | None") -> str | None:

@@ -8,18 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import structlog
 
 from ingestion.refresh_lock import hold_refresh_lock
 from ledger.settings import Settings
 from orchestration.definition_version import definition_version
 from orchestration.failed_checks import FailedCheck
+from orchestration.freshness import find_news
 from orchestration.log_verification import LogVerification
-from orchestration.run_records import STARTED_BY_TAG, records_path
+from orchestration.run_records import STARTED_BY_TAG, log_event, records_path
 
 LOCK_TAG = "dealbook/refresh_lock"
 _HELD, _RELEASED = "held", "released"
@@ -59,7 +58,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class RefreshRun:
-    """The run that assets belong to."""
+    """The run that assets belong to.
+
+    `is_answered`: a refresh that ended after this run was asked for has published all that it would publish.
+    """
 
     settings: Settings
     run_id: str
@@ -67,6 +69,8 @@ class RefreshRun:
     full: bool
     verify_all: bool
     definition_version: str
+    started_by: str
+    is_answered: bool
     tally: Tally
     verification: LogVerification
 
@@ -85,6 +89,26 @@ class RefreshRun:
 def today(settings: Settings) -> date:
     """Return the present day in the business time zone."""
     return datetime.now(settings.time_zone).date()
+
+
+def is_answered(settings: Settings, day: date, asked_at: float) -> bool:
+    """Whether a refresh has published since `asked_at` (seconds) all there is to publish for that day."""
+    news = find_news(settings, day)
+    published = news.publication
+    return published is not None and not news.reasons and published.published_at.timestamp() > asked_at
+
+
+def _asked_at(instance: dg.DagsterInstance, run_id: str) -> float:
+    record = instance.get_run_record_by_id(run_id)
+    return record.create_timestamp.timestamp() if record else time.time()
+
+
+def who_asked(tags: Mapping[str, str]) -> str:
+    """Return who or what started a run: a person's account on this machine, a schedule, a sensor, the Dagster UI."""
+    for tag in (STARTED_BY_TAG, "dagster/schedule_name", "dagster/sensor_name"):
+        if name := tags.get(tag):
+            return name.replace("_", " ")
+    return "Dagster UI"
 
 
 def mark_dead_runs(instance: dg.DagsterInstance, own_run_id: str = "") -> int:
@@ -112,17 +136,20 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
         if instance is None or log is None or context.run is None:
             raise dg.DagsterInvariantViolationError("refresh_run needs an instance and a run: run it through a job")
         run_id, job = context.run.run_id, context.run.job_name
-        started_by = _who_started(context.run.tags)
         with hold_refresh_lock(settings, on_wait=log.info):
             mark_dead_runs(instance, own_run_id=run_id)
             instance.add_run_tags(run_id, {LOCK_TAG: _HELD})
+            day = date.fromisoformat(config["as_of_date"]) if config["as_of_date"] else today(settings)
+            has_more_to_do = config["full"] or config["verify_all"]
             run = RefreshRun(
                 settings=settings,
                 run_id=run_id,
-                as_of_date=date.fromisoformat(config["as_of_date"]) if config["as_of_date"] else today(settings),
+                as_of_date=day,
                 full=config["full"],
                 verify_all=config["verify_all"],
                 definition_version=definition_version(settings.dbt_project_dir),
+                started_by=who_asked(context.run.tags),
+                is_answered=not has_more_to_do and is_answered(settings, day, _asked_at(instance, run_id)),
                 tally=tally if tally is not None else Tally(),
                 verification=LogVerification(settings),
             )
@@ -131,32 +158,13 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
                 yield run
             finally:
                 run.verification.stop()
-                _log_run(run, job, started_by, time.monotonic() - started)
+                _log_run(run, job, time.monotonic() - started)
                 instance.add_run_tags(run_id, {LOCK_TAG: _RELEASED})
 
     return refresh_run
 
 
-def log_event(path: Path, event: str, **fields: Any) -> None:
-    """Append one structured line (JSON, with the moment) to a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        log = structlog.wrap_logger(
-            structlog.WriteLogger(file),
-            processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
-        )
-        log.info(event, **fields)
-
-
-def _who_started(tags: Mapping[str, str]) -> str:
-    """Return who or what started a run: a person's account on this machine, a schedule, a sensor, the Dagster UI."""
-    for tag in (STARTED_BY_TAG, "dagster/schedule_name", "dagster/sensor_name"):
-        if name := tags.get(tag):
-            return name.replace("_", " ")
-    return "Dagster UI"
-
-
-def _log_run(run: RefreshRun, job: str, started_by: str, seconds: float) -> None:
+def _log_run(run: RefreshRun, job: str, seconds: float) -> None:
     """Leave the run's line: how long, how much, with what outcome."""
     tally = run.tally
     log_event(
@@ -164,8 +172,8 @@ def _log_run(run: RefreshRun, job: str, started_by: str, seconds: float) -> None
         "refresh.run_ended",
         run_id=run.run_id,
         job=job,
-        started_by=started_by,
-        outcome="failed" if tally.failed_checks else "published" if tally.publication else "incomplete",
+        started_by=run.started_by,
+        outcome=_outcome(run),
         duration_seconds=round(seconds, 3),
         entries_landed=tally.entries_landed,
         deals_processed=tally.deals_processed,
@@ -175,3 +183,11 @@ def _log_run(run: RefreshRun, job: str, started_by: str, seconds: float) -> None
         publication=tally.publication,
         failed_checks=[check.name for check in tally.failed_checks],
     )
+
+
+def _outcome(run: RefreshRun) -> str:
+    if run.tally.failed_checks:
+        return "failed"
+    if run.is_answered:
+        return "nothing_new"
+    return "published" if run.tally.publication else "incomplete"

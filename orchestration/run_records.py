@@ -23,7 +23,10 @@ def records_path(settings: Settings) -> Path:
 
 
 def last_record(settings: Settings) -> dict[str, Any] | None:
-    """Return the line of the run that ended last, with `ended` in seconds since 1970; None before the first."""
+    """Return the line of the run that ended last, with `ended` in seconds since 1970; None before the first.
+
+    Runs that found all published are passed over: they took no time after which to rest.
+    """
     try:
         with records_path(settings).open("rb") as file:
             file.seek(0, 2)
@@ -32,8 +35,23 @@ def last_record(settings: Settings) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     for record in _parsed(reversed(lines)):
+        if record.get("outcome") == "nothing_new":
+            continue
         return {**record, "ended": datetime.fromisoformat(record["timestamp"]).timestamp()}
     return None
+
+
+def log_event(path: Path, event: str, **fields: Any) -> None:
+    """Append one structured line (JSON, with the moment) to a file."""
+    import structlog  # takes a tenth of a second, and most who read this file write nothing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        log = structlog.wrap_logger(
+            structlog.WriteLogger(file),
+            processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
+        )
+        log.info(event, **fields)
 
 
 def _parsed(lines: Any) -> Iterator[dict[str, Any]]:

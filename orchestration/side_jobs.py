@@ -9,7 +9,7 @@ from ledger.settings import Settings
 from orchestration.column_lineage import build_lineage, lineage_path
 from orchestration.defs.landing import raw_key
 from orchestration.inbox import Drop, FilesNotTaken, TakenIn, list_drops, take_in
-from orchestration.resources import log_event
+from orchestration.run_records import log_event
 
 CRM_IMPORT, REFERENCE, COLUMN_LINEAGE = "crm_import", "reference", "column_lineage"
 BACKUP_AND_VERIFY = "backup_and_verify"

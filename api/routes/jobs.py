@@ -35,6 +35,7 @@ def _describe(line: dict[str, object]) -> shapes.Job | None:
     return shapes.Job(
         run_id=found.run_id,
         name="refresh",
+        started_by=found.started_by,
         ended_at=found.timestamp,
         outcome=found.outcome,
         duration_seconds=found.duration_seconds,

@@ -13,8 +13,9 @@ class Job(Answer):
 
     run_id: str | None
     name: str = Field(examples=["refresh"])
+    started_by: str | None = Field(examples=["nightly schedule"], description="Who asked; null before it was noted.")
     ended_at: Time
-    outcome: str = Field(examples=["published"], description="published, failed or incomplete.")
+    outcome: str = Field(examples=["published"], description="published, nothing_new, failed or incomplete.")
     duration_seconds: float | None
     entries_read: int | None = Field(description="Entries of the log that it landed.")
     rows: int | None = Field(description="Rows of all marts that it published.")
@@ -39,6 +40,7 @@ class JobLine(BaseModel):
     timestamp: datetime
     outcome: str
     run_id: str | None = None
+    started_by: str | None = None
     duration_seconds: float | None = None
     entries_landed: int | None = None
     rows_published: int | None = None

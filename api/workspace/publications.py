@@ -14,7 +14,14 @@ from api.workspace.dialogs import Form, ask
 from api.workspace.elements import box, cell, panel, text
 from api.workspace.frame import fill
 from api.workspace.writing import Messages, read
-from ingestion.publishing import Publication, current_publication, list_publications, rollback_publication
+from ingestion.publishing import (
+    Flip,
+    Publication,
+    current_publication,
+    list_flips,
+    list_publications,
+    rollback_publication,
+)
 from ledger.access import Action, authorize, is_permitted
 
 RUNS_SHOWN = 30
@@ -25,6 +32,7 @@ class _Runs:
     publications: dict[str, Publication]
     current: str | None
     runs: list[dict[str, Any]]
+    rollbacks: list[Flip]
 
 
 class Publications:
@@ -32,6 +40,7 @@ class Publications:
 
     def __init__(self, visit: Visit, visitor: Visitor, layer: ui.element, messages: Messages) -> None:
         self._visit = visit
+        self._visitor_name = visitor.name
         self._may_roll_back = is_permitted(visitor.actor, Action.ROLL_BACK)
         self._layer = layer
         self._messages = messages
@@ -49,7 +58,8 @@ class Publications:
         found = {each.name: each for each in list_publications(folder)} if folder.is_dir() else {}
         current = current_publication(folder) if folder.is_dir() else None
         runs, _ = read_jobs(settings.home / "logs" / "refresh.jsonl", None, RUNS_SHOWN)
-        return _Runs(found, current.name if current else None, runs)
+        rollbacks = [flip for flip in list_flips(folder, RUNS_SHOWN) if flip.action == "rollback"]
+        return _Runs(found, current.name if current else None, runs, rollbacks)
 
     def _show(self, found: _Runs) -> None:
         told = {run.get("publication") for run in found.runs}
@@ -66,8 +76,10 @@ class Publications:
                 with box("th", scope="col"):
                     text("span", "What may be done", "visually-hidden")
             with box("tbody"):
-                for run in found.runs:
-                    self._draw_run(run, found)
+                lines = [(str(run.get("timestamp", "")), partial(self._draw_run, run)) for run in found.runs]
+                lines += [(flip.at.isoformat(), partial(self._draw_rollback, flip)) for flip in found.rollbacks]
+                for _, draw in sorted(lines, key=lambda line: line[0], reverse=True):
+                    draw(found)
                 for publication in untold:
                     self._draw_publication(publication, found)
 
@@ -76,7 +88,7 @@ class Publications:
         with box("tr", data_outcome=str(run.get("outcome")), data_publication=publication.name if publication else ""):
             cell(str(run.get("timestamp", ""))[:16].replace("T", " ") + " UTC", is_text=True)
             with box("td", "text"):
-                outcome = str(run.get("outcome") or "unknown")
+                outcome = str(run.get("outcome") or "unknown").replace("_", " ")
                 text("span", outcome, "status", data_status="disputed" if outcome == "failed" else "")
                 for check in list(run.get("failed_checks") or [])[:3]:
                     text("p", f"failed: {check}", "headline-note")
@@ -97,6 +109,18 @@ class Publications:
             cell(f"{sum(mart.row_count for mart in publication.marts):,}")
             self._draw_offer(publication, found)
 
+    def _draw_rollback(self, flip: Flip, found: _Runs) -> None:
+        publication = found.publications.get(flip.to)
+        with box("tr", data_outcome="rollback"):
+            cell(f"{flip.at:%Y-%m-%d %H:%M} UTC", is_text=True)
+            with box("td", "text"):
+                text("span", "rolled back", "status", data_status="disputed")
+            cell(flip.by or wording.NOTHING, is_text=True)
+            cell(publication.as_of_date.isoformat() if publication else wording.NOTHING)
+            cell(_number(publication.log_size if publication else None))
+            cell(_number(sum(mart.row_count for mart in publication.marts) if publication else None))
+            box("td")
+
     def _draw_offer(self, publication: Publication | None, found: _Runs) -> None:
         with box("td", "queue-buttons"):
             if publication is None:
@@ -113,9 +137,8 @@ class Publications:
 
         async def submit(_: Form) -> None:
             await read(self._visit, lambda session, actor: authorize(session, actor, Action.ROLL_BACK))
-            await asyncio.to_thread(
-                rollback_publication, self._visit.workspace.settings.published_dir, publication.name
-            )
+            folder = self._visit.workspace.settings.published_dir
+            await asyncio.to_thread(rollback_publication, folder, publication.name, by=self._visitor_name)
             await self._refresh()
             self._messages.say(f"Shown now: the numbers as of {wording.day(publication.as_of_date)}.")
 

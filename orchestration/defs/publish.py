@@ -76,6 +76,7 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
             reference_digest=stamp.references,
             checkpoint=checkpoint,
             run_records=records_path(settings),
+            by=refresh_run.started_by,
             dated_marts=dated_marts(settings, definition_version=stamp.definition_version),
             keep=settings.keep_published,
         )

@@ -115,6 +115,7 @@ def test_what_is_watched(definitions: dg.Definitions) -> None:
         "new_entries_sensor": ({"hourly"}, "RUNNING"),
         "inbox_sensor": ({"crm_import", "reference"}, "RUNNING"),
         "reference_sensor": ({"hourly"}, "RUNNING"),
+        "reference_partly_sensor": ({"hourly"}, "RUNNING"),
         "column_lineage_sensor": ({"column_lineage"}, "RUNNING"),
     }
 

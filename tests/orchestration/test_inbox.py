@@ -144,6 +144,26 @@ def test_the_reference_job_loads_what_it_can_and_fails_for_the_rest(settings: Se
     assert {line["run_id"] for line in lines} == {result.run_id}
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_bad_reference_file_does_not_delay_the_numbers_of_the_good_ones(settings: Settings) -> None:
+    """The run fails for the bad one, and a refresh is asked for all the same."""
+    jobs = build_side_jobs(settings, {})
+    sensors = build_inbox_sensors(settings, jobs, jobs["reference"])
+    sensor = next(sensor for sensor in sensors if sensor.name == "reference_partly_sensor")
+    news = {"broken.csv": ("nonsense",), "rates.csv": RATES}
+    with open_instance(settings) as instance:
+        for name, lines in news.items():
+            drop(settings, "reference", name, *lines)
+        result = jobs["reference"].execute_in_process(instance=instance, raise_on_error=False)
+        failed = next(event for event in result.all_events if event.is_run_failure)
+        context = dg.build_run_status_sensor_context(
+            sensor_name=sensor.name, dagster_instance=instance, dagster_run=result.dagster_run, dagster_event=failed
+        )
+        asked = sensor(context)
+        assert isinstance(asked, dg.RunRequest)
+        assert asked.run_key == result.run_id
+
+
 class Watcher:
     """The sensor on the inbox of a home, looked at tick by tick."""
 
