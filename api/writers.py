@@ -25,6 +25,11 @@ class Writers:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """How many writes no thread has taken up yet."""
+        return self._waiting.qsize()
+
     async def run(self, work: Work) -> Any:
         """Run `work` in a write transaction; return what it returned or raise what it raised, once that is settled."""
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Select, Tuple, and_, bindparam, exists, func, literal, or_, select, tuple_
@@ -189,9 +190,7 @@ class _Told(NamedTuple):
 _DEALS = RowByKey(AgentDeal)
 _entries = every_entry().c
 _CHAIN_OF_DEAL = Statement(
-    select(*(_entries[name] for name in (*_Told._fields[:-1], "body")))
-    .where(_entries.chain == bindparam("chain"))
-    .order_by(_entries.effective_at, _entries.seq)
+    select(*(_entries[name] for name in (*_Told._fields[:-1], "body"))).where(_entries.chain == bindparam("chain"))
 )
 
 
@@ -204,6 +203,7 @@ def tell_timeline(session: Session, deal: AgentDeal) -> list[TimelineItem]:
     """Return everything that happened to a deal that the caller has read, and may."""
     found = _CHAIN_OF_DEAL.all(session, chain=f"deal:{deal.id}")
     rows = [_Told._make((*row[:-1], decode_body(row[-1])["data"])) for row in found]
+    rows.sort(key=attrgetter("effective_at", "seq"))
     places = [place for row in rows for place in _committed_places(row.subject_kind, row.data)]
     texts = read_texts(session, {owner[key] for owner, key in places})
     for owner, key in places:

@@ -13,6 +13,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
 
+@lru_cache(maxsize=1024)
+def _below(folder: Path, name: str) -> Path:
+    """Return `folder / name`; the same few are asked for with every request, and joining paths is slow."""
+    return folder / name
+
+
 class Settings(BaseSettings):
     """Every setting, with its default. Set one in the environment, for example `DEALBOOK_HOME=/srv/dealbook`."""
 
@@ -99,17 +105,17 @@ class Settings(BaseSettings):
     @property
     def published_dir(self) -> Path:
         """Folder of the immutable published files and the pointer `CURRENT`."""
-        return self.home / "published"
+        return _below(self.home, "published")
 
     @property
     def checkpoints_dir(self) -> Path:
         """Folder of the signed checkpoints of the log."""
-        return self.home / "checkpoints"
+        return _below(self.home, "checkpoints")
 
     @property
     def keys_dir(self) -> Path:
         """Folder of the secrets, mode 0700."""
-        return self.home / "keys"
+        return _below(self.home, "keys")
 
     @property
     def backups_dir(self) -> Path:
@@ -119,27 +125,27 @@ class Settings(BaseSettings):
     @property
     def rejects_dir(self) -> Path:
         """Folder of the rows that imports turned away, with reasons."""
-        return self.home / "rejects"
+        return _below(self.home, "rejects")
 
     @property
     def uploads_dir(self) -> Path:
         """Folder of files that were sent to be imported; each is deleted when its import has ended."""
-        return self.home / "uploads"
+        return _below(self.home, "uploads")
 
     @property
     def sample_dir(self) -> Path:
         """Folder of the generated sample export."""
-        return self.home / "sample"
+        return _below(self.home, "sample")
 
     @property
     def dagster_home(self) -> Path:
         """Dagster's instance folder."""
-        return self.home / "dagster"
+        return _below(self.home, "dagster")
 
     @property
     def dbt_target_dir(self) -> Path:
         """Folder for dbt's manifest, run results and docs site."""
-        return self.home / "dbt"
+        return _below(self.home, "dbt")
 
     @property
     def dbt_project_dir(self) -> Path:

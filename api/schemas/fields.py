@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from ledger.columns import format_time
+
 # Patterns go into the description and are enforced, so they say nothing that JavaScript, Python and Rust read
 # differently: no \s, \w or \S, no look-ahead.
 _BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -62,10 +64,6 @@ def _refuse_unless_written(pattern: str, example: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _write_time(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def _scaled(digits: int) -> PlainSerializer:
     return PlainSerializer(lambda value: f"{value:.{digits}f}", return_type=str)
 
@@ -93,7 +91,7 @@ Figure = Annotated[Decimal, Field(examples=["0.450000"]), _scaled(6)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["SGD"])]
 Time = Annotated[
     datetime,
-    PlainSerializer(_write_time, return_type=str),
+    PlainSerializer(format_time, return_type=str),
     Field(examples=["2026-08-23T10:11:12.123456Z"]),
 ]
 Day = Annotated[

@@ -242,6 +242,22 @@ def test_a_role_taken_away_is_gone_within_the_same_log_in(ledger: Ledger, staff:
         run(ledger, deals.open_deal, staff.manager, new_deal(staff.agent))
 
 
+@pytest.mark.parametrize("what", ["token", "role"])
+def test_a_right_withdrawn_in_a_transaction_is_gone_for_the_rest_of_it(ledger: Ledger, staff: Staff, what: str) -> None:
+    """Who was asked about a moment ago is asked about again once users or tokens have changed."""
+    token, secret = make_token(ledger, staff)
+    with ledger.write() as session:
+        actor = access.find_token(session, secret)
+        assert actor is not None
+        access.authorize(session, actor, Action.WRITE_DEAL, actor.id)
+        if what == "token":
+            access.revoke_token(session, staff.admin, token.id)
+        else:
+            access.change_user(session, staff.admin, staff.agent.id, {"role": Role.VIEWER})
+        with pytest.raises(NotPermitted):
+            access.authorize(session, actor, Action.WRITE_DEAL, actor.id)
+
+
 def test_a_log_in_link_works_once_within_fifteen_minutes(ledger: Ledger, staff: Staff) -> None:
     secret = run(ledger, access.create_login_link, staff.agent.id)
     late = run(ledger, access.create_login_link, staff.agent.id)
