@@ -16,7 +16,10 @@ _Job = tuple[Work, "asyncio.Future[Any]"]
 
 
 class Writers:
-    """The writing threads of one running app; they start with the first write."""
+    """The writing threads of one running app; they start with the first write.
+
+    `unsettled` counts the writes whose answer is not known yet.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -24,11 +27,7 @@ class Writers:
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-
-    @property
-    def waiting(self) -> int:
-        """How many writes no thread has taken up yet."""
-        return self._waiting.qsize()
+        self.unsettled = 0
 
     async def run(self, work: Work) -> Any:
         """Run `work` in a write transaction; return what it returned or raise what it raised, once that is settled."""
@@ -37,7 +36,11 @@ class Writers:
         if not self._threads:
             self._start()
         self._waiting.put((work, future))
-        return await future
+        self.unsettled += 1
+        try:
+            return await future
+        finally:
+            self.unsettled -= 1
 
     def close(self) -> None:
         """Let the threads finish what waits, and end them."""
