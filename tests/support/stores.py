@@ -38,6 +38,7 @@ ON_BOTH = frozenset(
         "tests/api/test_imports.py",
         "tests/api/test_longest_texts.py",
         "tests/api/test_people.py",
+        "tests/api/test_withdrawn_rights.py",
         "tests/faults/test_many_writers.py",
         "tests/faults/test_repeated_requests.py",
     }
