@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.image import imread
+from numpy import unique
 from playwright.sync_api import Page, expect
 
 from ledger.vocabulary import PipelineStage
@@ -168,7 +170,16 @@ def test_a_chart_can_be_kept_as_a_picture(manager_page: Page, office: Office, sc
     drawing = manager_page.locator("#chart-open-value svg").bounding_box()
     assert drawing is not None
     assert picture.startswith(b"\x89PNG") and width > 2 * drawing["width"] and height > 2 * drawing["height"]
-    assert len(picture) > 20_000, "a blank picture compresses to less"
+    pixels = imread(io.BytesIO(picture), format="png")
+    colours, counts = unique((pixels[..., :3] * 255).round().astype(int).reshape(-1, 3), axis=0, return_counts=True)
+    broad = {tuple(colour) for colour, count in zip(colours.tolist(), counts, strict=True) if count > 2000}
+    for part in read_series(manager_page, "open-value")[0]:
+        written = manager_page.evaluate(
+            "name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()",
+            part["itemStyle"]["color"].removeprefix("var(").removesuffix(")"),
+        )
+        slice_colour = tuple(int(written[place : place + 2], 16) for place in (1, 3, 5))
+        assert slice_colour in broad, f"the slice in {written} is missing from the picture"
 
 
 def test_figures_leave_the_page_with_their_origin(manager_page: Page, office: Office) -> None:
