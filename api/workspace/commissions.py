@@ -174,7 +174,7 @@ class _Page:
         self._log_size = found.log_size
         self._draw_agents(found.agents)
         waiting = sum(len(queue.rows) for queue in found.queues)
-        more = "at least " if any(queue.has_more for queue in found.queues) else ""
+        more = "At least " if any(queue.has_more for queue in found.queues) else ""
         self._subtitle.set_text(f"{more}{wording.count(waiting, 'commission')} waiting, as the ledger has them now")
         if not waiting:
             empty(

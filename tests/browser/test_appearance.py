@@ -135,7 +135,7 @@ def test_the_appearance_is_remembered(visitors: Visitors, office: Office) -> Non
     expect(root).to_have_attribute("data-theme", "light")
 
 
-@pytest.mark.parametrize("name", ["home", "pipeline", "performance"])
+@pytest.mark.parametrize("name", ["home", "pipeline", "performance", "deal", "commissions"])
 def test_pictures_for_the_guides(visitors: Visitors, office: Office, desk: Desk, screenshots: Path, name: str) -> None:
     """The pictures of README and guides can be made at any time; `make screenshots` writes them to docs/images."""
     page = visitors.open(

@@ -172,7 +172,7 @@ def test_a_chart_can_be_kept_as_a_picture(manager_page: Page, office: Office, sc
     assert picture.startswith(b"\x89PNG") and width > 2 * drawing["width"] and height > 2 * drawing["height"]
     pixels = imread(io.BytesIO(picture), format="png")
     colours, counts = unique((pixels[..., :3] * 255).round().astype(int).reshape(-1, 3), axis=0, return_counts=True)
-    broad = {tuple(colour) for colour, count in zip(colours.tolist(), counts, strict=True) if count > 2000}
+    broad = {tuple(colour) for colour, count in zip(colours.tolist(), counts, strict=True) if count > 100}
     for part in read_series(manager_page, "open-value")[0]:
         written = manager_page.evaluate(
             "name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()",
