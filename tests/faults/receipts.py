@@ -33,13 +33,13 @@ class Receipts:
         with self._lock:
             new = self.kept[self._checked :]
             self._checked = len(self.kept)
-        told: dict[str, dict[int, str]] = {}
+        told: dict[str, list[tuple[int, str]]] = {}
         for chain, seq, digest in new:
-            told.setdefault(chain, {})[seq] = digest
+            told.setdefault(chain, []).append((seq, digest))
         for chain, digests in told.items():
-            query = select(AuditLog.seq, AuditLog.hash).where(AuditLog.chain == chain, AuditLog.seq >= min(digests))
+            query = select(AuditLog.seq, AuditLog.hash).where(AuditLog.chain == chain, AuditLog.seq >= min(digests)[0])
             found = dict(iter(session.execute(query)))
-            for seq, digest in digests.items():
+            for seq, digest in digests:
                 assert seq in found, f"acknowledged and lost: {chain} {seq}"
                 assert found[seq].hex() == digest, f"acknowledged and replaced: {chain} {seq}"
         return len(new)
