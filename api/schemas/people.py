@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from api.schemas.fields import ANY_TEXT, TEXT, Answer, Identifier, Request, Time
 from ledger.vocabulary import Role
@@ -64,7 +64,12 @@ class NewToken(Request):
 
     user_id: Identifier
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT, description="What it is for.")]
-    expires_in_days: Annotated[int, Field(ge=1, le=3650, strict=True)] = 365
+    # JSON Schema calls 90.0 an integer, so it is one here.
+    expires_in_days: Annotated[
+        int,
+        BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value),
+        Field(ge=1, le=3650, strict=True),
+    ] = 365
 
 
 class TokenAnswer(Answer):
