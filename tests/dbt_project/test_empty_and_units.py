@@ -61,7 +61,7 @@ def test_every_formula_has_a_unit_test() -> None:
 
 @pytest.mark.parametrize("path", MARTS, ids=lambda path: path.stem)
 def test_every_number_of_a_mart_is_stated_by_a_unit_test(path: Path) -> None:
-    """Each number and each yes or no is expected by a unit test of its mart: with a value, and as null where it can be."""
+    """Each number, each yes or no is expected by a unit test of its mart: with a value, and as null where it can be."""
     (mart,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
     stated: dict[str, set[bool]] = defaultdict(set)
     for test in unit_tests():
