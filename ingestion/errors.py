@@ -25,7 +25,7 @@ class LogBroken(IngestionError):
     """The entry at leaf index `n` is missing, or its bytes do not give its hash, or they cannot be read."""
 
     def __init__(self, n: int, fact: str) -> None:
-        super().__init__(f"log entry n={n}: {fact}; nothing of its batch was landed. Run `dealbook audit verify`.")
+        super().__init__(f"Log entry n={n}: {fact}; nothing of its batch was landed. Run `dealbook audit verify`.")
         self.n = n
 
 

@@ -41,9 +41,11 @@ def write_build_stamp(settings: Settings, stamp: BuildStamp) -> None:
 
 
 def read_build_stamp(settings: Settings) -> BuildStamp | None:
-    """Return the stamp of the build in the warehouse; None when it is not whole or not tested."""
-    path = settings.dbt_target_dir / "build.json"
-    return BuildStamp(**json.loads(path.read_text())) if path.exists() else None
+    """Return the stamp of the build in the warehouse; None when it is not whole or not tested, or was cut short."""
+    try:
+        return BuildStamp(**json.loads((settings.dbt_target_dir / "build.json").read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def last_built(run: "RefreshRun", references: str) -> dict[str, Any]:

@@ -26,17 +26,16 @@ from dbt.version import __version__ as _dbt_version
 from dbt_common.events.functions import msg_to_dict
 
 from ledger.settings import Settings
+from orchestration.advice import DbtFailed as DbtFailed
 from orchestration.definition_version import definition_version
 
 DBT_VERSION: str = _dbt_version
 RESULT_EVENTS = frozenset({"LogSeedResult", "LogModelResult", "LogTestResult"})
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
+"""What reading a damaged parse may raise, as its bytes fall."""
 _PASSED = frozenset({"success", "pass", "warn", "no-op"})
 
 Event = dict[str, Any]
-
-
-class DbtFailed(Exception):  # noqa: N818 - errors are named as facts, like the ledger's
-    """dbt could not do what it was asked, for a reason other than a failing node: a broken project, a locked file."""
 
 
 @dataclass(frozen=True)
@@ -124,18 +123,22 @@ def load_manifest(settings: Settings) -> Any:
     """Return dbt's manifest, parsed anew only where the project changed since the last parse."""
     if _is_parsed(settings):
         saved = (settings.dbt_target_dir / PARTIAL_PARSE_FILE_NAME).read_bytes()
-        manifest = Manifest.from_msgpack(saved, decoder=extended_mashumuro_decoder)
-        manifest.build_flat_graph()
-        return manifest
+        with contextlib.suppress(*_DAMAGED):  # cut short by a full disk or a power cut: it is made again
+            manifest = Manifest.from_msgpack(saved, decoder=extended_mashumuro_decoder)
+            manifest.build_flat_graph()
+            return manifest
+        (settings.dbt_target_dir / PARTIAL_PARSE_FILE_NAME).unlink()
     return _parse(settings)
 
 
 def load_manifest_json(settings: Settings) -> dict[str, Any]:
     """Return `manifest.json` as a dictionary, parsing the project first when the one on disk is missing or stale."""
-    if not _is_parsed(settings):
-        _parse(settings)
-    manifest: dict[str, Any] = json.loads((settings.dbt_target_dir / "manifest.json").read_bytes())
-    return manifest
+    path = settings.dbt_target_dir / "manifest.json"
+    if _is_parsed(settings):
+        with contextlib.suppress(ValueError):  # cut short: it is made again
+            return dict(json.loads(path.read_bytes()))
+    _parse(settings)
+    return dict(json.loads(path.read_bytes()))
 
 
 def _parse(settings: Settings) -> Any:

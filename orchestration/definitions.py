@@ -16,6 +16,7 @@ from orchestration.defs.publish import PUBLISHED_KEY, build_publish_assets
 from orchestration.defs.transform import build_dbt_assets, mart_keys
 from orchestration.inbox_sensors import build_inbox_sensors
 from orchestration.jobs import build_jobs
+from orchestration.plain_failures import begins_plainly
 from orchestration.resources import build_refresh_run_resource
 from orchestration.schedules import build_schedules
 from orchestration.sensors import build_sensors
@@ -67,6 +68,7 @@ def _kept_fresh(spec: dg.AssetSpec, policy: dg.FreshnessPolicy) -> dg.AssetSpec:
 
 
 @dg.definitions
+@begins_plainly()
 def defs() -> dg.Definitions:
     """Return the definitions under the settings of the environment; called by Dagster when it loads this module."""
     return build_definitions()

@@ -11,6 +11,7 @@ from orchestration.column_lineage import read_lineage
 from orchestration.definition_version import definition_version
 from orchestration.freshness import find_news
 from orchestration.inbox import find_strays, inbox_path, list_drops
+from orchestration.plain_failures import LINEAGE_KEPT, begins_plainly
 from orchestration.resources import today
 from orchestration.sensors import LOOK_SECONDS, UNFINISHED
 from orchestration.side_jobs import COLUMN_LINEAGE, CRM_IMPORT, REFERENCE
@@ -28,6 +29,7 @@ def build_inbox_sensors(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Takes in files dropped into inbox/<mapping>/ and inbox/reference/ when nobody writes them now.",
     )
+    @begins_plainly(kept="The files stay where they are.")
     def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         drops = list_drops(settings)
         settled = {REFERENCE if drop.is_reference else CRM_IMPORT for drop in drops if drop.is_settled}
@@ -54,6 +56,7 @@ def build_inbox_sensors(
             default_status=dg.DefaultSensorStatus.RUNNING,
             description=description,
         )
+        @begins_plainly()
         def sensor(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
             if not find_news(settings, today(settings)).reasons:
                 return dg.SkipReason("The files brought nothing new.")
@@ -82,6 +85,7 @@ def build_inbox_sensors(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Has the lineage of columns found once after the first refresh of a new dbt project.",
     )
+    @begins_plainly(kept=LINEAGE_KEPT)
     def column_lineage_sensor() -> dg.RunRequest | dg.SkipReason:
         version = definition_version(settings.dbt_project_dir)
         stamp = read_build_stamp(settings)

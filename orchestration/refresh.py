@@ -12,8 +12,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+import duckdb
+from sqlalchemy.exc import DBAPIError
+
+from ingestion.errors import IngestionError
 from ingestion.refresh_lock import hold_refresh_lock
 from ledger.settings import Settings
+from orchestration.advice import DbtFailed, advise
 from orchestration.failed_checks import FailedCheck
 from orchestration.freshness import News, find_news
 from orchestration.run_records import STARTED_BY_TAG, log_event, records_path
@@ -89,7 +94,7 @@ def refresh(
         waits.append(message)
         say(message, 0, 0)
 
-    with hold_refresh_lock(settings, on_wait=wait):
+    with _in_words(), hold_refresh_lock(settings, on_wait=wait):
         day = as_of or datetime.now(settings.time_zone).date()
         news = find_news(settings, day)
         if not news.reasons and not full:
@@ -147,7 +152,6 @@ def _run_job(
 ) -> RefreshReport:
     """Run the whole chain in this process."""
     with _importing():
-        from orchestration.dbt_in_process import DbtFailed
         from orchestration.definitions import build_definitions
         from orchestration.instance import open_instance
         from orchestration.resources import Tally, build_refresh_run_resource
@@ -163,7 +167,7 @@ def _run_job(
             as_of_date=day,
             publication=_name(news.publication),
             seconds={"total": time.monotonic() - started},
-            error=f"{failure} Mend the dbt project, then refresh again.",
+            error=advise(failure),
         )
     loaded = time.monotonic()
     run_config = {
@@ -177,7 +181,8 @@ def _run_job(
             raise_on_error=False,
             tags={STARTED_BY_TAG: started_by},
         )
-    failures = [error for event in result.all_events if event.is_failure if (error := _innermost(event))]
+    events = [event for event in result.all_events if event.is_failure]
+    failures = [error for event in events if (error := _innermost(event))]
     if any(error.cls_name in _INTERRUPTIONS for error in failures):
         raise KeyboardInterrupt  # Dagster notes it as a failure of the run; the caller wanted everything to stop
     ended = time.monotonic()
@@ -189,7 +194,7 @@ def _run_job(
         publication=tally.publication or _name(news.publication),
         seconds={"load": loaded - started, **tally.seconds, "total": ended - started},
         failed_checks=tuple(tally.failed_checks),
-        error="; ".join(dict.fromkeys(str(error.message).strip() for error in failures)) or None,
+        error=" ".join(dict.fromkeys(words for event in events if (words := _said(event)))) or None,
         run_id=result.run_id,
     )
 
@@ -209,6 +214,32 @@ def _importing() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Raise what the machine beneath refuses (a full disk, a warehouse held by another program) as our own error."""
+    try:
+        yield
+    except (OSError, duckdb.Error, DBAPIError) as error:
+        told = advise(error)
+        if told is None:
+            raise
+        raise IngestionError(f"{told} Readers keep the last good file.") from error
+
+
+def _said(event: "DagsterEvent") -> str | None:
+    """Return what a failed step says for people, or why the run did not begin; None for the run that a step ended."""
+    from orchestration.plain_failures import READERS_KEPT, RunNotBegun
+
+    told = getattr(event.event_specific_data, "user_failure_data", None)
+    if told is not None:
+        return str(told.metadata["what_happened"].value) if "what_happened" in told.metadata else told.description
+    error = getattr(event.event_specific_data, "error", None)
+    if error is None or (event.is_run_failure and error.cls_name != RunNotBegun.__name__):
+        return None
+    words = str(error.message).strip().removeprefix(f"{RunNotBegun.__module__}.{RunNotBegun.__name__}: ")
+    return words.removesuffix(READERS_KEPT).strip()
 
 
 def _innermost(event: "DagsterEvent") -> "SerializableErrorInfo | None":

@@ -18,6 +18,7 @@ from orchestration.definition_version import definition_version
 from orchestration.failed_checks import FailedCheck
 from orchestration.freshness import find_news
 from orchestration.log_verification import LogVerification
+from orchestration.plain_failures import begins_plainly
 from orchestration.run_records import STARTED_BY_TAG, log_event, records_path
 
 LOCK_TAG = "dealbook/refresh_lock"
@@ -130,6 +131,7 @@ def build_refresh_run_resource(settings: Settings, tally: Tally | None = None) -
     """Return the resource `refresh_run`; `tally` lets the caller read afterwards what the run did."""
 
     @dg.resource(config_schema=RUN_CONFIG_SCHEMA, description="The refresh that the assets of a run belong to.")
+    @begins_plainly()
     def refresh_run(context: dg.InitResourceContext) -> Iterator[RefreshRun]:
         config = context.resource_config
         instance, log = context.instance, context.log

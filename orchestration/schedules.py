@@ -9,6 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from ingestion.refresh_lock import hold_refresh_lock, is_refresh_running
 from ledger.settings import Settings
 from orchestration.freshness import find_news
+from orchestration.plain_failures import begins_plainly
 from orchestration.resources import mark_dead_runs, today
 
 NIGHTLY_AT = "10 0 * * *"  # ten minutes into the new day: the day before is over everywhere in the time zone
@@ -29,6 +30,7 @@ def build_schedules(
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every night: publish the new business day, with the whole log verified.",
     )
+    @begins_plainly()
     def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         tidy_dead_runs(context.instance, settings)
         return dg.RunRequest()
@@ -41,6 +43,7 @@ def build_schedules(
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every hour: publish what came in; skipped when nothing did.",
     )
+    @begins_plainly()
     def hourly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         tidy_dead_runs(context.instance, settings)
         if is_refresh_running(settings):

@@ -26,6 +26,7 @@ from ingestion.publishing import list_publications
 from ingestion.refresh_lock import is_refresh_running
 from ledger.settings import Settings
 from ledger.store import Ledger
+from orchestration.plain_failures import begins_plainly
 from orchestration.run_records import last_record
 from orchestration.schedules import tidy_dead_runs
 
@@ -91,6 +92,7 @@ def build_sensors(settings: Settings, jobs: dict[str, UnresolvedAssetJobDefiniti
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Publishes new facts within a minute; writes in quick succession are taken together.",
     )
+    @begins_plainly()
     def new_entries_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         if is_refresh_running(settings):
             return dg.SensorResult(skip_reason="A refresh is running.", cursor=context.cursor)

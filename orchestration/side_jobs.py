@@ -9,6 +9,7 @@ from ledger.settings import Settings
 from orchestration.column_lineage import build_lineage, lineage_path
 from orchestration.defs.landing import raw_key
 from orchestration.inbox import Drop, FilesNotTaken, TakenIn, list_drops, take_in
+from orchestration.plain_failures import BACKUPS_KEPT, INBOX_KEPT, LINEAGE_KEPT, fail, fails_plainly
 from orchestration.run_records import log_event
 
 CRM_IMPORT, REFERENCE, COLUMN_LINEAGE = "crm_import", "reference", "column_lineage"
@@ -19,6 +20,7 @@ def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str
     """Return the jobs by name."""
 
     @dg.op(name="import_files", out=dg.Out(dg.Nothing), description="Import the CRM exports that lie in the inbox.")
+    @fails_plainly(kept=INBOX_KEPT)
     def import_files(context: dg.OpExecutionContext) -> None:
         _take_in_all(context, settings, [drop for drop in list_drops(settings) if not drop.is_reference])
 
@@ -28,6 +30,7 @@ def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str
         pool="warehouse",
         description="Load the reference files that lie in the inbox.",
     )
+    @fails_plainly(kept=INBOX_KEPT)
     def load_reference_files(context: dg.OpExecutionContext) -> None:
         _take_in_all(context, settings, [drop for drop in list_drops(settings) if drop.is_reference])
 
@@ -37,6 +40,7 @@ def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str
         pool="warehouse",
         description="Read out of the compiled SQL from which columns each column is made.",
     )
+    @fails_plainly(kept=LINEAGE_KEPT)
     def find_column_lineage(context: dg.OpExecutionContext) -> None:
         models = build_lineage(settings, manifest)
         context.add_output_metadata({"models": len(models), "file": dg.MetadataValue.path(lineage_path(settings))})
@@ -46,6 +50,7 @@ def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str
         out=dg.Out(dg.Nothing),
         description="Copy the ledger while it is in use; the copy is there only if its whole log verifies.",
     )
+    @fails_plainly(kept=BACKUPS_KEPT)
     def back_up_ledger(context: dg.OpExecutionContext) -> None:
         _back_up(context, settings)
 
@@ -87,7 +92,7 @@ def _back_up(context: dg.OpExecutionContext, settings: Settings) -> None:
         report, removed = backup_by_the_clock(settings)
     except BackupRefused as fault:
         log_event(log, "backup.refused", run_id=context.run_id, reason=fault.detail)
-        raise dg.Failure(fault.detail, allow_retries=False) from fault
+        fail(fault.detail, BACKUPS_KEPT, fault)
     log_event(log, "backup.made", run_id=context.run_id, folder=report.folder, log_size=report.size, removed=removed)
     context.add_output_metadata(
         {
@@ -120,7 +125,7 @@ def _take_in_all(context: dg.OpExecutionContext, settings: Settings, drops: list
         _show_on_graph(context, drop, taken)
     context.add_output_metadata({"taken": len(texts), "report": dg.MetadataValue.md("\n\n".join(texts) or "Nothing.")})
     if faults:
-        raise dg.Failure("\n".join(faults), metadata={"not_taken": len(faults)}, allow_retries=False)
+        fail("\n".join(faults), "Everything else was taken in.", not_taken=len(faults))
 
 
 def _show_on_graph(context: dg.OpExecutionContext, drop: Drop, taken: TakenIn) -> None:

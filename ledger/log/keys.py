@@ -165,8 +165,9 @@ def load_current_key(session: Session, keys_dir: Path, name: str) -> SigningKey:
     current = next((key for _, key in keys if key.public_key.vkey == named[-1]), None) if named else None
     if current is None:
         raise LedgerNotInitialised(
-            f"The log is signed with {named[-1] if named else 'no key yet'}, whose private key is not in {keys_dir}. "
-            "Restore it from its backup, or run `dealbook init`."
+            f"The log is signed with {named[-1]}, whose private key is not in {keys_dir}. Restore it from its backup."
+            if named
+            else "The log names no key to be signed with. Run `dealbook init`."
         )
     for path, key in keys:
         if key is not current:

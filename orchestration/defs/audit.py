@@ -12,6 +12,7 @@ import dagster as dg
 from orchestration.defs.landing import RAW_LOG_TABLES, raw_key
 from orchestration.defs.publish import PUBLISHED_KEY
 from orchestration.failed_checks import LAND_AGAIN, PUBLISH_AGAIN, VERIFY_LOG, FailedCheck
+from orchestration.plain_failures import READERS_KEPT, fail, fails_plainly
 from orchestration.resources import RefreshRun
 from orchestration.table_facts import count_rows
 
@@ -37,6 +38,7 @@ def build_log_checks() -> dg.AssetChecksDefinition:
     )
 
     @dg.multi_asset_check(name="audit_raw", specs=[complete, chain_sound], pool="warehouse")
+    @fails_plainly()
     def audit_raw(refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[dg.AssetCheckResult]:
         from ingestion.landing import check_completeness
         from ledger.log.audit_report import describe_finding
@@ -55,31 +57,49 @@ def build_log_checks() -> dg.AssetChecksDefinition:
         finally:
             ledger.close()
         tally.seconds["audit"] = time.monotonic() - started
+        failed = []
         if report.problems:
-            tally.fail(FailedCheck("complete", "raw", None, "; ".join(report.problems), LAND_AGAIN))
+            failed.append(FailedCheck("complete", "raw", None, "; ".join(report.problems), LAND_AGAIN))
         yield dg.AssetCheckResult(
             asset_key=complete.asset_key,
             check_name=complete.name,
             passed=report.is_complete,
-            metadata={"problems": report.problems, "from_entry": from_n, "log_size": report.log_size},
+            description=None if report.is_complete else failed[0].sentence(),
+            metadata={
+                "problems": report.problems,
+                "from_entry": from_n,
+                "log_size": report.log_size,
+                **_if_failed(report.is_complete, LAND_AGAIN),
+            },
         )
         findings = [describe_finding(finding) for finding in chains.findings]
         if findings:
             more = f" (and {len(findings) - 1} more findings)" if len(findings) > 1 else ""
-            tally.fail(FailedCheck("chain_sound", "the log", len(findings), findings[0] + more, VERIFY_LOG))
+            failed.append(FailedCheck("chain_sound", "the log", None, findings[0] + more, VERIFY_LOG))
         yield dg.AssetCheckResult(
             asset_key=chain_sound.asset_key,
             check_name=chain_sound.name,
             passed=chains.is_sound,
+            description=None if chains.is_sound else failed[-1].sentence(),
             metadata={
                 "findings": findings[:100],
                 "entries": chains.entries,
                 "chains": chains.chains,
                 "from_entry": from_n,
+                **_if_failed(chains.is_sound, VERIFY_LOG),
             },
         )
+        if failed:
+            for check in failed:
+                tally.fail(check)
+            fail(" ".join(check.sentence() for check in failed))
 
     return audit_raw
+
+
+def _if_failed(has_passed: bool, what_to_do: str) -> dict[str, str]:
+    """Return what a failed check says beside its findings."""
+    return {} if has_passed else {"what_to_do": what_to_do, "kept": READERS_KEPT}
 
 
 def build_publish_check() -> dg.AssetChecksDefinition:
@@ -92,6 +112,7 @@ def build_publish_check() -> dg.AssetChecksDefinition:
         description="The file that readers see is the one just published, and its manifest lists every mart with the "
         "rows that the warehouse has. (Publishing itself compares digests before it shows a file.)",
     )
+    @fails_plainly()
     def published_equals_built(refresh_run: dg.ResourceParam[RefreshRun]) -> dg.AssetCheckResult:
         from ingestion.publishing import current_publication
 
@@ -112,6 +133,10 @@ def build_publish_check() -> dg.AssetChecksDefinition:
             tally.fail(
                 FailedCheck("published_equals_built", "published_marts", None, "; ".join(problems), PUBLISH_AGAIN)
             )
-        return dg.AssetCheckResult(passed=not problems, metadata={"problems": problems})
+        return dg.AssetCheckResult(
+            passed=not problems,
+            description="; ".join([*problems, PUBLISH_AGAIN]) if problems else None,
+            metadata={"problems": problems, **({"what_to_do": PUBLISH_AGAIN} if problems else {})},
+        )
 
     return published_equals_built

@@ -11,6 +11,7 @@ import dagster as dg
 
 from orchestration.build_stamp import remove_build_stamp
 from orchestration.failed_checks import READ_REJECTS, FailedCheck
+from orchestration.plain_failures import READERS_KEPT, fail, fails_plainly
 from orchestration.resources import RefreshRun, Tally
 from orchestration.table_facts import describe_raw_tables
 
@@ -90,6 +91,7 @@ def build_raw_assets() -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name="land_log", specs=specs, check_specs=contracts, pool="warehouse")
+    @fails_plainly()
     def land_log(context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[Any]:
         from ingestion.errors import ContractBroken
         from ingestion.landing import land_new_entries, log_size, read_watermark
@@ -126,11 +128,16 @@ def build_raw_assets() -> dg.AssetsDefinition:
                 asset_key=raw_key(broken.table),
                 check_name="contract",
                 passed=False,
-                metadata={"rules": broken.rules, "entries": broken.entries[:100]},
+                metadata={
+                    "rules": broken.rules,
+                    "entries": broken.entries[:100],
+                    "what_to_do": READ_REJECTS,
+                    "kept": READERS_KEPT,
+                },
                 description=str(broken),
             )
             tally.fail(FailedCheck("contract", f"raw.{broken.table}", len(broken.entries), str(broken), READ_REJECTS))
-            raise dg.Failure(str(broken), allow_retries=False) from broken
+            fail(str(broken), cause=broken)
         finally:
             ledger.close()
         tally.seconds["land"] = time.monotonic() - started

@@ -7,21 +7,22 @@ import dagster as dg
 from orchestration.build_stamp import read_build_stamp
 from orchestration.dated_marts import dated_marts
 from orchestration.dbt_docs import are_docs_current, build_docs
-from orchestration.failed_checks import VERIFY_LOG, FailedCheck
+from orchestration.failed_checks import SIGN_AGAIN, VERIFY_LOG, FailedCheck
+from orchestration.plain_failures import NUMBERS_KEPT, fail, fails_plainly
 from orchestration.resources import RefreshRun
 from orchestration.run_records import records_path
 
 PUBLISHED_KEY = dg.AssetKey("published_marts")
 DOCS_KEY = dg.AssetKey("dbt_docs_site")
 NOT_BUILT = (
-    "Not published: the marts in the warehouse were not built and tested as a whole since they last changed. "
+    "The marts in the warehouse were not built and tested as a whole since they last changed. "
     "Materialise all assets, or run `dealbook refresh`."
 )
 
 
 def _sign_log(refresh_run: RefreshRun) -> str:
     """Return a checkpoint of the log, signed now: it covers every entry that the published numbers come from."""
-    from ledger.errors import LedgerUnavailable
+    from ledger.errors import LedgerUnavailable, LogNotContinued
     from ledger.log.checkpoint import make_checkpoint
     from ledger.store import Ledger
 
@@ -29,8 +30,9 @@ def _sign_log(refresh_run: RefreshRun) -> str:
     try:
         return make_checkpoint(ledger).note
     except LedgerUnavailable as error:
-        refresh_run.tally.fail(FailedCheck("checkpoint", "the log", None, error.detail, VERIFY_LOG))
-        raise dg.Failure(error.detail, allow_retries=False) from error
+        what_to_do = VERIFY_LOG if isinstance(error, LogNotContinued) else SIGN_AGAIN
+        refresh_run.tally.fail(FailedCheck("checkpoint", "the log", None, error.detail, what_to_do))
+        fail(f"{error.detail} {what_to_do}", cause=error)
     finally:
         ledger.close()
 
@@ -48,6 +50,7 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
         description="An immutable, read-only DuckDB file with all marts and a manifest; readers find it by `CURRENT`. "
         "Made only from a build in which every test passed; the last files are kept for rollback.",
     )
+    @fails_plainly()
     def published_marts(refresh_run: dg.ResourceParam[RefreshRun]) -> dg.MaterializeResult[None]:
         from ingestion.publishing import publish_marts
         from ingestion.warehouse import open_warehouse
@@ -55,7 +58,7 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
         settings, tally = refresh_run.settings, refresh_run.tally
         stamp = read_build_stamp(settings)
         if stamp is None:
-            raise dg.Failure(NOT_BUILT, allow_retries=False)
+            fail(NOT_BUILT)
         tally.say("Publishing", 0, 0)
         started = time.monotonic()
         checkpoint = _sign_log(refresh_run)
@@ -105,10 +108,11 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
         pool="warehouse",
         description="One page that describes every table and column; built anew when the dbt project has changed.",
     )
+    @fails_plainly(kept=NUMBERS_KEPT)
     def dbt_docs_site(
         context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]
     ) -> dg.MaterializeResult[None]:
-        from orchestration.dbt_in_process import DbtFailed
+        from orchestration.advice import DbtFailed
 
         settings, tally = refresh_run.settings, refresh_run.tally
         if are_docs_current(settings):

@@ -12,7 +12,8 @@ import dagster as dg
 from orchestration.build_stamp import BuildStamp, last_built, remove_build_stamp, write_build_stamp
 from orchestration.column_lineage import as_metadata, read_lineage
 from orchestration.dagster_dbt_quietly import DbtCoreCliEventMessage, dagster_dbt
-from orchestration.failed_checks import describe_dbt_failure
+from orchestration.failed_checks import FailedCheck, describe_dbt_failure
+from orchestration.plain_failures import READERS_KEPT, fail, fails_plainly
 from orchestration.resources import RefreshRun, Tally
 from orchestration.table_facts import describe_tables
 
@@ -66,6 +67,7 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
         pool="warehouse",
         name="dbt_build",
     )
+    @fails_plainly()
     def dbt_build(context: dg.AssetExecutionContext, refresh_run: dg.ResourceParam[RefreshRun]) -> Iterator[Any]:
         from ingestion.build_mark import remove_build_mark, write_build_mark
         from ingestion.landing import read_watermark
@@ -102,19 +104,17 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
         facts = describe_tables(settings.warehouse_path, [manifest["nodes"][node] for node in built])
         for node, columns in read_lineage(settings).items():
             facts.setdefault(node, {}).update(as_metadata(columns))
+        failed = {failure.name: describe_dbt_failure(failure, settings.warehouse_path) for failure in run.failures}
         for event in run.events:
+            check = failed.get(event["data"]["node_info"]["node_name"])
             message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
             for outcome in message.to_default_asset_events(manifest, translator, context, settings.dbt_target_dir):
-                yield _with_facts(outcome, facts.get(event["data"]["node_info"]["unique_id"], {}))
+                yield _with_facts(outcome, facts.get(event["data"]["node_info"]["unique_id"], {}), check)
 
         if not run.is_success:
-            for failure in run.failures:
-                tally.fail(describe_dbt_failure(failure, settings.warehouse_path))
-            raise dg.Failure(
-                "Not published; readers keep the last good file. " + "; ".join(map(str, run.failures)),
-                metadata={"failed": len(run.failures), "skipped": len(run.skipped)},
-                allow_retries=False,
-            )
+            for check in failed.values():
+                tally.fail(check)
+            fail(_summary(list(failed.values())), failed=len(run.failures), skipped=len(run.skipped))
         if is_whole:
             stamp = BuildStamp.of(
                 refresh_run, references=references, invocation_id=run.invocation_id, dbt_version=DBT_VERSION
@@ -169,8 +169,17 @@ def _selection(
     return ["--select", " ".join(names), "--indirect-selection", "empty"], False
 
 
-def _with_facts(outcome: Any, facts: Mapping[str, Any]) -> Any:
-    """Return the materialisation with the table's facts added; checks pass through."""
+def _summary(failed: list[FailedCheck]) -> str:
+    """Return what the first failures say; a broken model may take hundreds of tests along."""
+    more = f" And {len(failed) - 3:,} more: see the checks of this run." if len(failed) > 3 else ""
+    return " ".join(check.sentence() for check in failed[:3]) + more
+
+
+def _with_facts(outcome: Any, facts: Mapping[str, Any], check: FailedCheck | None) -> Any:
+    """Return the materialisation with the table's facts added, a failed check with what to do."""
+    if check is not None and isinstance(outcome, dg.AssetCheckResult):
+        told: dict[str, Any] = {"what_to_do": check.what_to_do, "kept": READERS_KEPT}
+        return outcome._replace(description=check.sentence(), metadata={**outcome.metadata, **told})
     if not facts or not isinstance(outcome, dg.Output):
         return outcome
     return dg.Output(value=None, output_name=outcome.output_name, metadata={**outcome.metadata, **facts})
