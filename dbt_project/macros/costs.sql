@@ -1,6 +1,7 @@
 {#-
 What the costs of a reference file come to on the day asked about: months that have begun, each cost as it stands.
-A cost that is corrected stands until the day from which its correction does. `amount` names the file's column.
+A cost that is corrected stands until the day from which its correction does. `costs` names the rows of the file, `amount`
+its column of the money.
 -#}
 {% macro costs_in_force(costs, amount) -%}
     select
