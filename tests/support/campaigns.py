@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 PROGRESS_SECONDS = 2.0
+SHORT_SEED = 2
 
 
 def part() -> float:
@@ -32,9 +33,14 @@ def size(short: int, long: int) -> int:
 
 
 def choose_seed() -> int:
-    """Return the seed to replay (`DEALBOOK_SEED`), or a new one."""
+    """Return the seed to replay (`DEALBOOK_SEED`); else a new one in the long form, and always the same in `make test`.
+
+    A change must not fail for what another seed finds in the code before it: looking for that is what soaks are for.
+    """
     given = os.environ.get("DEALBOOK_SEED", "")
-    return int(given) if given else random.SystemRandom().randrange(2**32)
+    if given:
+        return int(given)
+    return random.SystemRandom().randrange(2**32) if is_soak() else SHORT_SEED
 
 
 @dataclass
