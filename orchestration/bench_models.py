@@ -84,7 +84,7 @@ def _measure_size(place: Settings, deals: int, console: Console) -> list[ModelFi
         console.print(f"  {way}: {cpu:.1f} CPU seconds, {peak:,.0f} MB")
 
     measure(ANEW, partial(build, "model", before))
-    statements = alone(partial(_statements, place))[0]
+    statements = alone(partial(statements_of, place))[0]
     measure(TESTS, partial(build, "test", before))
     measure(PUBLISH, partial(_publish, place, before, "before"))
     measure(ON_TOP, partial(build, "model", last_day, before))
@@ -143,7 +143,8 @@ def _publish(place: Settings, day: date, run_id: str) -> None:
     )
 
 
-def _statements(place: Settings) -> list[str]:
+def statements_of(place: Settings) -> list[str]:
+    """Return what `script_of` returns for the project as it was last built there."""
     from orchestration.dbt_in_process import load_manifest
 
     return script_of(place, load_manifest(place))

@@ -152,6 +152,11 @@ def _open_menu(page: Page, desk: Desk) -> None:
 
 def _open_proof(page: Page, desk: Desk) -> None:
     badge = _drawer(page, desk).locator(".record").first
+    for _ in range(60):  # the server signs within seconds; a drawer shows what was signed when it was opened
+        if badge.get_attribute("data-state") != "recorded":
+            break
+        page.wait_for_timeout(1000)
+        badge = _drawer(page, desk).locator(".record").first
     badge.locator("summary").first.click()
     expect(badge).to_have_attribute("data-state", "verified")
     badge.locator(".record-path > summary").click()

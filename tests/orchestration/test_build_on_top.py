@@ -37,6 +37,8 @@ def next_run(office: Office, **changes: Any) -> RefreshRun:
         definition_version=definition_version(office.settings.dbt_project_dir),
         tally=Tally(log_size=office.first.log_size + 1),
         verification=LogVerification(office.settings),
+        started_by="test",
+        is_answered=False,
     )
     return dataclasses.replace(run, **changes)
 

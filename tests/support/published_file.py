@@ -187,6 +187,7 @@ def _write_agent(
     _insert(connection, "agent_performance_snapshots", snapshots)
     _insert(connection, "agent_currency_snapshots", currencies)
     _insert(connection, "deals", deals)
+    _insert(connection, "deal_revisions", [_last_revision(deal) for deal in deals])
     if is_active:
         stage = {"agent_id": agent_id, "snapshot_date": AS_OF, "unconverted_count": 0, **stamp}
         money = {"gross_pipeline_value": Decimal("10.00"), "weighted_pipeline_value": Decimal("5.00")}
@@ -215,6 +216,23 @@ def _write_agent(
                 }
             ],
         )
+
+
+def _last_revision(deal: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the revision that closed a deal, which holds to this day."""
+    kept = (
+        "deal_id agent_id credited_agent_id asset_type deal_type pipeline_stage status estimated_value_amount"
+        " estimated_value_currency opened_at closed_at closed_date log_size definition_version"
+    )
+    return {name: deal[name] for name in kept.split()} | {
+        "revision": 2,
+        "n": 1,
+        "event_type": "deal.stage_changed",
+        "valid_from": deal["closed_at"],
+        "valid_from_date": deal["closed_date"],
+        "recorded_at": deal["closed_at"],
+        "as_of_date": AS_OF,
+    }
 
 
 def _snapshot(
