@@ -6,7 +6,7 @@ from ledger.identifiers import new_id
 
 
 def test_ids_made_one_after_the_other_sort_so() -> None:
-    """Also within a millisecond, so that of rows written at once the first stays the first; all are UUIDs of version 7."""
+    """Within a millisecond too, so that of rows written at once the first stays the first; all are UUIDv7."""
     made = [new_id() for _ in range(20_000)]
     assert made == sorted(set(made))
     assert {UUID(one).version for one in made} == {7}
