@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from ledger.settings import Settings
+from orchestration.advice import advise, in_one_line
 from orchestration.column_lineage import build_lineage, lineage_path
 from orchestration.defs.landing import raw_key
 from orchestration.inbox import Drop, FilesNotTaken, TakenIn, list_drops, take_in
@@ -83,16 +84,15 @@ def build_side_jobs(settings: Settings, manifest: Mapping[str, Any]) -> dict[str
 
 
 def _back_up(context: dg.OpExecutionContext, settings: Settings) -> None:
-    """Back up by the clock; a refusal fails the run with what to do, and is not tried again by itself."""
+    """Back up by the clock; a failure is noted and fails the run with what to do, and is not tried again by itself."""
     from ledger.backup import backup_by_the_clock
-    from ledger.errors import BackupRefused
 
     log = settings.home / "logs" / "backup.jsonl"
     try:
         report, removed = backup_by_the_clock(settings)
-    except BackupRefused as fault:
-        log_event(log, "backup.refused", run_id=context.run_id, reason=fault.detail)
-        fail(fault.detail, BACKUPS_KEPT, fault)
+    except Exception as fault:
+        log_event(log, "backup.refused", run_id=context.run_id, reason=advise(fault) or in_one_line(fault))
+        raise
     log_event(log, "backup.made", run_id=context.run_id, folder=report.folder, log_size=report.size, removed=removed)
     context.add_output_metadata(
         {

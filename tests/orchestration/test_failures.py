@@ -1,5 +1,6 @@
 """Whatever stops a run: it says in a sentence or two what happened, what was kept and what to do. Real failing runs."""
 
+import json
 import resource
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from orchestration.plain_failures import (
     RunNotBegun,
     fails_plainly,
 )
-from orchestration.side_jobs import build_side_jobs
+from orchestration.side_jobs import BACKUP_AND_VERIFY, build_side_jobs
 from tests.orchestration.conftest import DAY, Office
 from tests.support.living_ledger import append, append_deals, tamper
 
@@ -192,6 +193,9 @@ def test_a_failed_run_says_what_happened_what_was_kept_and_what_to_do(office: Of
     words = words_of(result)
     assert_told(words, case.happened, case.to_do, case.kept)
     assert "Error" not in words, "the name of a class in code says nothing to people"
+    if case.job == BACKUP_AND_VERIFY:
+        line = (office.settings.home / "logs" / "backup.jsonl").read_text().splitlines()[-1]
+        assert json.loads(line)["reason"] == words.removesuffix(case.kept).strip()
     failed = {check.check_name: check for check in result.get_asset_check_evaluations() if not check.passed}
     assert failed.keys() == case.checks.keys()
     for name, to_do in case.checks.items():
