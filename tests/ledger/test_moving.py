@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -275,6 +276,23 @@ def test_a_source_that_does_not_verify_stays_where_it_is(settings: Settings, tar
         move_ledger(settings, target)
     assert is_empty(target, settings)
     ledger.close()
+
+
+def test_a_row_that_arrives_otherwise_stops_the_move(
+    settings: Settings, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the log does not speak for is compared row by row: nothing is at the target then, and the source is open."""
+    fill = moving._fill
+
+    def fill_wrongly(here: Session, there: Session, *arguments: Any) -> None:
+        fill(here, there, *arguments)
+        there.connection().execute(text("UPDATE api_tokens SET name = name || '!'"))
+
+    with monkeypatch.context() as patch, pytest.raises(MoveRefused, match="api_tokens differ"):
+        patch.setattr(moving, "_fill", fill_wrongly)
+        move_ledger(settings, target)
+    assert is_empty(target, settings)
+    initialise(settings).close()
 
 
 def test_an_interrupted_move_is_begun_again(settings: Settings, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
