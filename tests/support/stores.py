@@ -30,6 +30,7 @@ ON_BOTH = frozenset(
         "tests/ledger/test_many_rows.py",
         "tests/ledger/test_moving.py",
         "tests/ledger/test_store.py",
+        "tests/ledger/test_verify_tampering.py",
         "tests/api/test_audit.py",
         "tests/api/test_checkpoints.py",
         "tests/api/test_commission_revisions.py",
