@@ -40,7 +40,7 @@ def build_lineage(settings: Settings, manifest: Mapping[str, Any]) -> Lineage:
 
     from ingestion.refresh_lock import hold_refresh_lock
     from ingestion.warehouse import open_warehouse
-    from orchestration.defs.transform import Translator
+    from orchestration.dbt_translator import Translator
 
     with hold_refresh_lock(settings):
         version = definition_version(settings.dbt_project_dir)

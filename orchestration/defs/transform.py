@@ -12,31 +12,13 @@ import dagster as dg
 from orchestration.build_stamp import BuildStamp, last_built, remove_build_stamp, write_build_stamp
 from orchestration.column_lineage import as_metadata, read_lineage
 from orchestration.dagster_dbt_quietly import DbtCoreCliEventMessage, dagster_dbt
+from orchestration.dbt_translator import Translator
 from orchestration.failed_checks import FailedCheck, describe_dbt_failure
 from orchestration.plain_failures import READERS_KEPT, fail, fails_plainly
 from orchestration.resources import RefreshRun, Tally
 from orchestration.table_facts import describe_tables
 
 _UNIT_TESTS = "resource_type:unit_test"  # they say whether the SQL is right, not whether tonight's data are
-
-
-class Translator(dagster_dbt.DagsterDbtTranslator):  # type: ignore[misc]  # dagster_dbt's base class is untyped here
-    """Groups by folder, an owner for every model, descriptions as the project states them."""
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """Return the folder below `models/`, or the kind of the resource."""
-        if dbt_resource_props["resource_type"] != "model":
-            return f"{dbt_resource_props['resource_type']}s"
-        return str(dbt_resource_props["fqn"][1])
-
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        """Return the team that answers for the models."""
-        del dbt_resource_props
-        return ["team:analytics"]
-
-    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """Return the description alone: the SQL is in the docs site."""
-        return str(dbt_resource_props.get("description") or dbt_resource_props["name"])
 
 
 def attach_tests(manifest: dict[str, Any]) -> dict[str, Any]:
