@@ -3,18 +3,19 @@
 A refresh draws them all: a query here reads one mart and returns few rows. A new mart needs a line; a test asks for it.
 """
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
+from urllib.parse import quote
 
 import duckdb
 
-MAX_BARS, MAX_POINTS = 12, 400
-_WIDTH, _ROW, _LABELS, _VALUES = 420, 18, 130, 70
-_TEXT, _INK, _GRID = "#64748b", "#3b82f6", "#94a3b8"  # legible on light and dark pages
-_FONT = "font-family='system-ui,sans-serif' font-size='11'"
+MAX_BARS, MAX_GROUPS, MAX_POINTS, MAX_POINTS_DRAWN = 8, 1_000, 400, 80
+_WIDTH, _ROW, _WORDS, _VALUE = 420, 17, 190, 60
+_TEXT, _INK, _GRID = "gray", "dodgerblue", "silver"  # legible on light and dark pages
+SHOWN_AT_ONCE = 1_000  # characters: the Dagster UI folds longer markdown away behind a link
+_UNQUOTED = " !'*,-./:;=?@_"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Plot:
 
 
 def _bars(title: str, mart: str, label: str, value: str, where: str = "true", order: str = "2 DESC, 1") -> Plot:
-    query = f"SELECT {label}, {value} FROM {mart} WHERE {where} GROUP BY ALL ORDER BY {order} LIMIT {MAX_BARS}"  # noqa: S608 (our own words)
+    query = f"SELECT {label}, {value} FROM {mart} WHERE {where} GROUP BY ALL ORDER BY {order} LIMIT {MAX_GROUPS}"  # noqa: S608 (our own words)
     return Plot(title, query)
 
 
@@ -141,51 +142,57 @@ def plot_mart(warehouse: duckdb.DuckDBPyConnection, mart: str) -> str | None:
     points = [(str(label), float(value)) for label, value in rows if label is not None and value is not None]
     if not points:
         return None
-    drawing = base64.b64encode(draw(plot, points).encode()).decode()
-    return f"![{plot.title}](data:image/svg+xml;base64,{drawing})"
+    return draw_in_markdown(plot, points)
 
 
-def draw(plot: Plot, points: Sequence[tuple[str, float]]) -> str:
-    """Return the plot of these points as an SVG document."""
-    body, height = _draw_line(points) if plot.form == "line" else _draw_bars(points)
-    size = f"width='{_WIDTH}' height='{height}' viewBox='0 0 {_WIDTH} {height}'"
-    return f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{_words(0, 13, plot.title, 'bold')}{body}</svg>"
+def draw_in_markdown(plot: Plot, points: Sequence[tuple[str, float]]) -> str:
+    """Return the plot as markdown; of bars those that fit, the rest is counted below them."""
+    shown = min(len(points), MAX_BARS if plot.form == "bars" else MAX_POINTS_DRAWN)
+    while True:
+        markdown = f"![{plot.title}](<data:image/svg+xml,{quote(draw(plot, points, shown), safe=_UNQUOTED)}>)"
+        if len(markdown) < SHOWN_AT_ONCE or shown == 1:
+            return markdown
+        shown -= 1
 
 
-def _words(x: float, y: float, words: str, weight: str = "normal", anchor: str = "start") -> str:
-    looks = f"{_FONT} font-weight='{weight}' fill='{_TEXT}' text-anchor='{anchor}'"
-    return f"<text x='{x:.1f}' y='{y:.1f}' {looks}>{escape(words)}</text>"
+def draw(plot: Plot, points: Sequence[tuple[str, float]], shown: int) -> str:
+    """Return the plot as an SVG document; `shown` bars of it, or a line through that many of its points."""
+    body, height = _draw_line(points, shown) if plot.form == "line" else _draw_bars(points, shown)
+    looks = f"font-family='sans-serif' font-size='11' fill='{_TEXT}'"
+    size = f"width='{_WIDTH}' height='{height}'"
+    title = f"<text y='12' font-weight='bold'>{escape(plot.title)}</text>"
+    return f"<svg xmlns='http://www.w3.org/2000/svg' {size} {looks}>{title}{body}</svg>"
 
 
-def _draw_bars(points: Sequence[tuple[str, float]]) -> tuple[str, int]:
-    most = max(abs(value) for _, value in points) or 1
-    parts = []
-    for row, (label, value) in enumerate(points):
-        top = 24 + row * _ROW
-        length = (_WIDTH - _LABELS - _VALUES) * abs(value) / most
-        parts += [
-            _words(_LABELS - 6, top + 11, _cut(label), anchor="end"),
-            f"<rect x='{_LABELS}' y='{top}' width='{length:.1f}' height='{_ROW - 5}' rx='2' fill='{_INK}'/>",
-            _words(_LABELS + length + 5, top + 11, shorten(value)),
-        ]
-    return "".join(parts), 28 + len(points) * _ROW
+def _draw_bars(points: Sequence[tuple[str, float]], shown: int) -> tuple[str, int]:
+    """Return a line of words for each bar and all bars as one path: every sign counts here."""
+    most = max(abs(value) for _, value in points[:shown]) or 1
+    bars, words = "", [f"{_cut(label)} {shorten(value)}" for label, value in points[:shown]]
+    for row, (_, value) in enumerate(points[:shown]):
+        length = round((_WIDTH - _WORDS) * abs(value) / most)
+        bars += f"M{_WORDS} {20 + row * _ROW}h{length}v12h-{length}z"
+    if len(points) > shown:
+        words.append(f"and {len(points) - shown} more")
+    lines = "".join(f"<tspan x='{_WORDS - 6}' dy='{_ROW}'>{escape(line, quote=False)}</tspan>" for line in words)
+    return f"<path d='{bars}' fill='{_INK}'/><text y='13' text-anchor='end'>{lines}</text>", 24 + len(words) * _ROW
 
 
-def _draw_line(points: Sequence[tuple[str, float]]) -> tuple[str, int]:
-    top, bottom, left, right = 28, 112, 4, _WIDTH - _VALUES
-    low, high = min(0.0, *(value for _, value in points)), max(value for _, value in points)
+def _draw_line(points: Sequence[tuple[str, float]], shown: int) -> tuple[str, int]:
+    """Return a line through evenly chosen points, the first and the last among them, in steps of one unit."""
+    top, bottom, right = 24, 100, _WIDTH - _VALUE
+    last = len(points) - 1
+    chosen = [points[round(place * last / max(shown - 1, 1))] for place in range(shown - 1)] + [points[last]]
+    low, high = min(0.0, *(value for _, value in chosen)), max(value for _, value in chosen)
     scale = (bottom - top) / ((high - low) or 1)
-    step = (right - left) / max(len(points) - 1, 1)
-    heights = [bottom - (value - low) * scale for _, value in points]
-    line = " ".join(f"{left + at * step:.1f},{height:.1f}" for at, height in enumerate(heights))
+    heights = [round(bottom - (value - low) * scale) for _, value in chosen]
+    line = " ".join(f"{round(place * right / max(shown - 1, 1))} {height}" for place, height in enumerate(heights))
     parts = [
-        f"<line x1='{left}' y1='{bottom}' x2='{right}' y2='{bottom}' stroke='{_GRID}' stroke-width='1'/>",
-        f"<polyline points='{line}' fill='none' stroke='{_INK}' stroke-width='1.5'/>",
-        _words(left, 128, points[0][0]),
-        _words(right, 128, points[-1][0], anchor="end"),
-        _words(right + 5, heights[-1] + 4, shorten(points[-1][1])),
+        f"<path d='M0 {bottom}H{right}' stroke='{_GRID}'/><path d='M{line}' fill='none' stroke='{_INK}'/>",
+        f"<text y='114'>{escape(chosen[0][0])}</text>",
+        f"<text x='{right}' y='114' text-anchor='end'>{escape(chosen[-1][0])}</text>",
+        f"<text x='{right + 4}' y='{heights[-1] + 4}'>{shorten(chosen[-1][1])}</text>",
     ]
-    return "".join(parts), 134
+    return "".join(parts), 118
 
 
 def _cut(label: str) -> str:

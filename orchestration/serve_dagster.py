@@ -5,6 +5,7 @@ no telemetry. Every child leads a process group of its own, so that stopping tak
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from pathlib import Path
 from threading import Event
 from urllib.error import URLError
 
+from filelock import FileLock, Timeout
+
 from ledger.settings import PROJECT_DIR, Settings
 
 _STOP_SECONDS = 15.0
@@ -24,6 +27,13 @@ _STOP_SECONDS = 15.0
 
 class DagsterNotStarted(Exception):  # noqa: N818 - errors are named as facts, like the ledger's
     """Dagster did not come up; the message says where its log is."""
+
+
+_WORKSPACE = """load_from:
+  - grpc_server:
+      socket: {socket}
+      location_name: dealbook
+"""
 
 
 @contextlib.contextmanager
@@ -49,6 +59,12 @@ def serve_dagster(
     address = f"http://{settings.host}:{port}"
     environment = _environment(settings, folder)
     with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(folder / "serving.lock", is_singleton=False).acquire(timeout=0))
+        except Timeout as fault:
+            raise DagsterNotStarted(
+                f"Another dealbook already runs Dagster on this data ({settings.home}): use that one, or stop it first."
+            ) from fault
         log = stack.enter_context((folder / "service.log").open("ab"))
         code_socket.unlink(missing_ok=True)
         children: list[subprocess.Popen[bytes]] = []
@@ -74,7 +90,10 @@ def serve_dagster(
         )
         deadline = time.monotonic() + timeout_seconds
         _wait_until(code_socket.exists, children, deadline, folder, give_up)
-        place = ("--grpc-socket", str(code_socket))
+        # A file, because the UI calls a place that was given by its socket after the socket's path.
+        workspace = folder / "workspace.yaml"
+        workspace.write_text(_WORKSPACE.format(socket=json.dumps(str(code_socket))), encoding="utf-8")
+        place = ("--workspace", str(workspace))
         start("dagster_webserver", *place, "--host", settings.host, "--port", str(port))
         if with_schedules:
             start("dagster._daemon", "run", *place, "--log-level", "warning")

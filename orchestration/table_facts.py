@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from orchestration.plots import plot_mart
+from orchestration.plots import SHOWN_AT_ONCE, plot_mart
 
 PREVIEW_ROWS = 5
-PREVIEW_COLUMNS = 12
+PREVIEW_COLUMNS, LEAST_COLUMNS = 12, 8
 
 
 def count_rows(warehouse_path: Path, schema: str) -> dict[str, int]:
@@ -88,8 +88,14 @@ def _count(warehouse: duckdb.DuckDBPyConnection, relation: str) -> int:
 
 
 def _preview(warehouse: duckdb.DuckDBPyConnection, relation: str) -> str:
-    """Return the first rows of a table as a markdown table."""
+    """Return the first rows of a table as a markdown table: as many rows and columns as the UI shows at once."""
     cursor = warehouse.execute(f"SELECT * FROM {relation} LIMIT {PREVIEW_ROWS}")  # noqa: S608 (a name DuckDB listed)
-    columns = [column[0] for column in cursor.description or []][:PREVIEW_COLUMNS]
-    rows = [[str(value).replace("|", "\\|") for value in row[:PREVIEW_COLUMNS]] for row in cursor.fetchall()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *rows])
+    names = [column[0] for column in cursor.description or []]
+    rows = [[str(value).replace("|", "\\|") for value in row] for row in cursor.fetchall()]
+    for size in range(PREVIEW_ROWS, 2, -1):
+        for width in range(PREVIEW_COLUMNS, LEAST_COLUMNS - 1, -1):
+            lines = [names[:width], ["---"] * len(names[:width]), *(row[:width] for row in rows[:size])]
+            preview = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            if len(preview) < SHOWN_AT_ONCE:
+                return preview
+    return preview

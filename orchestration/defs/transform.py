@@ -3,6 +3,7 @@
 Add nothing here for a new model: it comes out of dbt's manifest. What to keep out: SQL, and rules about data.
 """
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,9 +38,31 @@ def attach_tests(manifest: dict[str, Any]) -> dict[str, Any]:
     return manifest
 
 
+def describe_tests(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Give every data test words for the Dagster UI, which reads them from `meta`, and return the same manifest.
+
+    A test of rows lists its rules; one that is a query of its own says what stands above the query.
+    """
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "test":
+            node["meta"] = {"description": node.get("description") or _words_of_test(node), **node.get("meta", {})}
+    return manifest
+
+
+def _words_of_test(node: Mapping[str, Any]) -> str:
+    arguments = (node.get("test_metadata") or {}).get("kwargs", {})
+    if "columns" in arguments:
+        return f"No two rows have the same {', '.join(arguments['columns'])}; a null counts as a value."
+    if "rules" in arguments:
+        rules = [f"- {name.replace('_', ' ')}: `{' '.join(rule.split())}`" for name, rule in arguments["rules"].items()]
+        return "\n".join(["In every row:", "", *rules])
+    comment = itertools.takewhile(lambda line: line.startswith("--"), node["raw_code"].splitlines())
+    return " ".join(line.removeprefix("--").strip() for line in comment) or node["name"].replace("_", " ")
+
+
 def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
     """Return one definition with all models, seeds and data tests of the project."""
-    manifest = attach_tests(manifest)
+    manifest = describe_tests(attach_tests(manifest))
     translator = Translator()
 
     @dagster_dbt.dbt_assets(  # type: ignore[untyped-decorator]  # dagster_dbt is not followed by the type checker

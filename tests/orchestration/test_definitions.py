@@ -185,6 +185,16 @@ def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> N
     assert bare == []
 
 
+def test_every_check_says_what_it_guards(definitions: dg.Definitions) -> None:
+    """Data tests of dbt too: the columns that identify a row, the rules of a row, or what stands above a query."""
+    graph = definitions.resolve_asset_graph()
+    said = {node.key.name: graph.get(node.key).description or "" for node in graph.asset_check_nodes}
+    assert [name for name, words in said.items() if not words or words == name.replace("_", " ")] == []
+    assert said["stage_visits_have_no_duplicates"].startswith("No two rows have the same deal_id")
+    assert "- confidence is a share: `effective_confidence between 0 and 1`" in said["deals_keep_their_rules"]
+    assert said["every_agent_has_a_row_for_every_day"].startswith("Incremental daily histories leave out the days")
+
+
 def test_whatever_touches_the_warehouse_takes_its_pool(definitions: dg.Definitions) -> None:
     """DuckDB lets one process write: the pool has one place."""
     plan = create_execution_plan(definitions.resolve_job_def("hourly"))

@@ -1,6 +1,7 @@
 """The Dagster UI as people use it: served by real processes, a run started as its buttons start it, and a clean end."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ def test_materialise_all_in_the_ui_publishes_while_readers_read(real_office: tup
     with serve_dagster(settings, _free_port()) as address:
         [repository] = _ask(address, _LOCATION)["repositoriesOrError"]["nodes"]
         place = {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
+        assert repository["location"]["name"] == "dealbook"
         schedules = _ask(address, _SCHEDULES, repo=place)["schedulesOrError"]["results"]
         assert {item["name"]: item["scheduleState"]["status"] for item in schedules} == {
             "backup_schedule": "RUNNING",
@@ -127,3 +129,15 @@ def test_a_port_in_use_is_said_at_once(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(DagsterNotStarted, match=str(port)), serve_dagster(Settings(home=tmp_path), port):
             pass
+
+
+def test_one_dagster_serves_one_folder_of_data(tmp_path: Path) -> None:
+    """A second one would take the code server's socket away from the first and start every schedule twice."""
+    settings = Settings(home=tmp_path)
+    with serve_dagster(settings, _free_port(), with_schedules=False) as address:
+        with (
+            pytest.raises(DagsterNotStarted, match=re.escape(str(tmp_path))),
+            serve_dagster(settings, _free_port(), with_schedules=False),
+        ):
+            pass
+        assert _ask(address, _LOCATION)["repositoriesOrError"]["nodes"], "the first lost its code server"
