@@ -166,6 +166,12 @@ PIPEDRIVE = [
 ]  # fmt: skip
 
 
+PIPEDRIVE_RENAMED = {
+    "Currency": "Currency of value", "Stage": "Stage (pipeline)", "Deal created": "Creation date",
+    "Last stage change": "Stage change time", "Won time": "Closed on",
+}  # fmt: skip
+
+
 def pipedrive_rows() -> list[list[str]]:
     return [
         ["11", "Tower", "980000", "SGD", "Acme", "Lea Vogt", "Pipeline", "Negotiations Started", "Won", "Tom Ris", "",
@@ -179,10 +185,13 @@ def pipedrive_rows() -> list[list[str]]:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("renamed", [{}, PIPEDRIVE_RENAMED], ids=["names", "other names"])
 @pytest.mark.parametrize("prefix", ["", "Deal - "])
-def test_pipedrive_keeps_the_last_stage_of_a_closed_deal(ledger: Ledger, tmp_path: Path, prefix: str) -> None:
-    """Status says how it ended, Stage where it stood before; headers come with and without 'Deal - '."""
-    header = [prefix + name for name in PIPEDRIVE]
+def test_pipedrive_keeps_the_last_stage_of_a_closed_deal(
+    ledger: Ledger, tmp_path: Path, prefix: str, renamed: dict[str, str]
+) -> None:
+    """Status says how it ended, Stage where it stood before; headers come with and without 'Deal - ', and renamed."""
+    header = [prefix + renamed.get(name, name) for name in PIPEDRIVE]
     report = load(ledger, tmp_path, "pipedrive", write_table(tmp_path / "deals.csv", header, pipedrive_rows()))
     assert path(ledger, "pipedrive:11") == [
         ("lead_captured", "2025-01-06 09:00"),
@@ -193,7 +202,7 @@ def test_pipedrive_keeps_the_last_stage_of_a_closed_deal(ledger: Ledger, tmp_pat
     assert path(ledger, "pipedrive:13")[1:] == [("proposal", "2025-01-20 10:00")]
     assert deal(ledger, "pipedrive:13").expected_close_date == date(2025, 2, 2)
     ((line, column, _),) = rejects_of(report)
-    assert (line, column) == ("5", prefix + "Last stage change")
+    assert (line, column) == ("5", prefix + renamed.get("Last stage change", "Last stage change"))
 
 
 ZOHO = [
