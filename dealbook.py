@@ -12,7 +12,7 @@ import sys
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from dealbook_backup import backup, restore
 from dealbook_console import AsJson, err, open_ledger, out, print_json, read_day, read_settings
 from dealbook_ledger import ledger_app
 from dealbook_mapping import mapping_app
+
+if TYPE_CHECKING:
+    from ledger.errors import DealbookError
 
 app = typer.Typer(
     name="dealbook",
@@ -364,14 +367,33 @@ def bench(
 
 def main() -> None:
     """Run the command line; an error that we know becomes one sentence that says what to do, and exit code 2."""
-    from ledger.errors import DealbookError
-
     try:
         app()
-    except DealbookError as error:
-        about = getattr(error, "identifier", "")
-        err.print(f"{about}: {error.detail}" if about else error.detail, markup=False)
+    except Exception as error:
+        fact = _fact_of(error)
+        if fact is None:
+            raise
+        about = getattr(fact, "identifier", "")
+        err.print(f"{about}: {fact.detail}" if about else fact.detail, markup=False)
         sys.exit(2)
+
+
+def _fact_of(error: Exception) -> DealbookError | None:
+    """Return what an error says in our own words, None when nobody foresaw it."""
+    from sqlalchemy.exc import DBAPIError
+
+    from ledger.errors import DealbookError
+    from ledger.store_failures import name_failure, name_full_disk
+
+    match error:
+        case DealbookError():
+            return error
+        case DBAPIError():
+            return name_failure(error)
+        case OSError():
+            return name_full_disk(error)
+        case _:
+            return None
 
 
 if __name__ == "__main__":

@@ -147,13 +147,14 @@ def audit_dossier(
     checks them. Hand the public key over by another way: dealbook audit key."""
     from ledger.actors import SYSTEM
     from ledger.dossier.making import make_dossier
+    from ledger.log.keys import write_private
 
     if out_file is not None and out_file.exists():
         err.print(f"{out_file} exists and is left alone. Give another name, or remove it first.", markup=False)
         raise typer.Exit(2)
     dossier = make_dossier(open_ledger(read_settings()), SYSTEM, deal)
     path = out_file or Path(dossier.file_name)
-    path.write_bytes(dossier.content)
+    write_private(path, dossier.content)
     out.print(f"{path}: {dossier.entries:,} entries. Check it with: python3 verify.py --key KEY {path}", markup=False)
 
 

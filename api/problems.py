@@ -27,12 +27,13 @@ from api.published import NothingPublished
 from api.schemas.fields import WHAT_PATTERNS_ASK
 from ledger import errors as facts
 from ledger.settings import PROJECT_DIR
-from ledger.store_failures import name_failure
+from ledger.store_failures import name_failure, name_full_disk
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEMS_PAGE = PROJECT_DIR / "docs" / "problems.md"
 log = logging.getLogger(__name__)
 
+_SOON = {"Retry-After": "10"}
 # What the API itself finds wrong. The ledger's facts bring their own codes.
 OWN_STATUSES: dict[str, int] = {
     "request-malformed": 400,
@@ -177,7 +178,8 @@ def install(app: FastAPI) -> None:
             log.error("The ledger failed: %s", fact.detail, exc_info=fact)
             return unexpected_response()
         reachable = [str(word) for word in getattr(fact, "reachable", ())]
-        return problem_response(fact.code, status, fact.detail, reachable=reachable)
+        passes = isinstance(fact, (facts.LedgerNotAnswering, facts.DiskFull))
+        return problem_response(fact.code, status, fact.detail, _SOON if passes else None, reachable=reachable)
 
     @app.exception_handler(DBAPIError)
     async def _store_failed(request: Request, error: DBAPIError) -> JSONResponse:
@@ -185,7 +187,15 @@ def install(app: FastAPI) -> None:
         if fact is None:
             raise error
         log.error("%s %s: %s", request.method, request.url.path, error.orig)
-        return problem_response(fact.code, status_of(fact), fact.detail, {"Retry-After": "10"})
+        return problem_response(fact.code, status_of(fact), fact.detail, _SOON)
+
+    @app.exception_handler(OSError)
+    async def _disk_failed(request: Request, error: OSError) -> JSONResponse:
+        fact = name_full_disk(error)
+        if fact is None:
+            raise error
+        log.error("%s %s: %s", request.method, request.url.path, error)
+        return problem_response(fact.code, status_of(fact), fact.detail, _SOON)
 
     @app.exception_handler(NothingPublished)
     async def _unpublished(_: Request, fact: NothingPublished) -> JSONResponse:

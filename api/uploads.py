@@ -1,5 +1,6 @@
 """Files that a client sends: written to disk as they arrive, never held in memory, named as the client names them."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -120,7 +121,8 @@ class _Writing:
 
     def abandon(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # on a full disk what is still buffered fails once more
+                self._file.close()
         self.upload.discard()
 
     def _begin(self) -> None:

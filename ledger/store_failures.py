@@ -1,5 +1,6 @@
-"""What the store itself may fail with, named as facts: SQLite's result codes and PostgreSQL's classes of SQLSTATE."""
+"""What store and disk may fail with, named as facts: SQLite's result codes, PostgreSQL's classes of SQLSTATE, errno."""
 
+import errno
 import sqlite3
 
 from sqlalchemy.exc import DBAPIError
@@ -14,6 +15,7 @@ _SQLITE_NOT_ANSWERING = frozenset(
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRES_FULL = frozenset({"53100"})
 _POSTGRES_NOT_ANSWERING = ("08", "53", "55P03", "57P", "58")
+_FILE_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def name_failure(error: DBAPIError) -> LedgerUnavailable | None:
@@ -33,3 +35,10 @@ def name_failure(error: DBAPIError) -> LedgerUnavailable | None:
     return LedgerNotAnswering(
         "The ledger cannot be used just now: its disk refuses, or it is held too long. Nothing was changed; try again."
     )
+
+
+def name_full_disk(error: OSError) -> DiskFull | None:
+    """Return the fact behind an error of a file beside the ledger, None when it is not for want of room."""
+    if error.errno not in _FILE_FULL:
+        return None
+    return DiskFull("The disk is full: a file could not be written. Make room where it lies, and try again.")

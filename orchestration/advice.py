@@ -5,14 +5,13 @@ DuckDB, dbt, the databases of ledger and Dagster. Imports neither dbt nor Dagste
 ("When a run fails").
 """
 
-import errno
 from collections.abc import Iterator
 
 import duckdb
 from sqlalchemy.exc import DBAPIError
 
 from ledger.errors import DealbookError, DiskFull, LedgerNotAnswering
-from ledger.store_failures import name_failure
+from ledger.store_failures import name_failure, name_full_disk
 
 DISK_FULL = (
     "The disk is full. Make room where DEALBOOK_HOME lies, then start the run again; `dealbook doctor` shows what is "
@@ -32,7 +31,6 @@ DATABASE_REFUSES = (
 )
 MEMORY_SHORT = "DuckDB ran out of memory. Stop what else runs on this machine, then run `dealbook refresh` again."
 PROJECT_BROKEN = "Mend the dbt project, then run `dealbook refresh`."
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FULL_WORDS = ("no space left", "disk quota exceeded", "file too large", "database or disk is full")
 _DAMAGED = (duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException, duckdb.CatalogException)
 
@@ -73,7 +71,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 def _advise_on(error: BaseException) -> str | None:
-    if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in _FULL):
+    if isinstance(error, DiskFull) or (isinstance(error, OSError) and name_full_disk(error)):
         return DISK_FULL
     if isinstance(error, LedgerNotAnswering):
         return f"{error.detail} `dealbook doctor` looks at ledger and disk."

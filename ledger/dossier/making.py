@@ -69,6 +69,7 @@ def make_dossier(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier:
 
 def _try_to_make(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier | None:
     """Return the dossier; None when somebody wrote to the deal between its page and the entry over it."""
+    ledger.settle()  # what a full disk kept from getting its place belongs to the evidence
     with ledger.write() as session:
         deal = get_deal(session, actor, deal_id, Action.EXPORT_EVIDENCE)
         bound = _describe_files(_make_bound_files(session, deal.id))

@@ -15,7 +15,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from ledger.actors import SYSTEM, Actor
-from ledger.errors import ProofInvalid
+from ledger.errors import LedgerNotAnswering, ProofInvalid
 from ledger.log.chain import append_entries, now_utc
 from ledger.log.entry import Draft, decode_body, hash_leaf
 from ledger.log.tree import HashTree
@@ -141,8 +141,13 @@ def record_heads_of_the_day(ledger: "Ledger") -> bool:
 
 
 def find_heads(session: Session, seq: int) -> HeadsEntry:
-    """Return the entry over all heads that is number `seq` of `sys`."""
-    row = session.execute(_select_heads().where(AuditLog.seq == seq)).one()
+    """Return the entry over all heads that is number `seq` of `sys`.
+
+    Raises `LedgerNotAnswering` while it has no leaf index, because the database cannot give it one.
+    """
+    row = session.execute(_select_heads().where(AuditLog.seq == seq)).one_or_none()
+    if row is None:
+        raise LedgerNotAnswering("The newest entries have no place in the log yet: its database refuses. Try again.")
     return HeadsEntry._make(row)
 
 

@@ -59,6 +59,8 @@ class Office:
     people: People
     settings: Settings
     ledger: Ledger
+    page_limit: Path | None = None
+    """While this file is there, a server on SQLite may use no more pages than it says."""
 
     def caller(self, who: str = "manager") -> Caller:
         """Return a client with this person's token and a connection of its own."""
@@ -85,6 +87,7 @@ def office(nursery: Nursery, store: Store, models: Models, tmp_path: Path) -> It
     settings = store.copy(kept, tmp_path / "home").model_copy(update=unlimited)
     ledger = Ledger.open(settings.ledger_address, settings)
     address = {"home": settings.home, "ledger_url": settings.ledger_url}
-    with nursery.serving(tmp_path / "server.log", checkpoint_seconds=1, **address, **unlimited) as served:
-        yield Office(served, people, settings, ledger)
+    limit = tmp_path / "page_limit"
+    with nursery.serving(tmp_path / "server.log", limit, checkpoint_seconds=1, **address, **unlimited) as served:
+        yield Office(served, people, settings, ledger, limit)
     ledger.close()

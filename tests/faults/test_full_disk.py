@@ -1,12 +1,9 @@
 """A full disk stops writing, says so, and harms nothing else."""
 
-import json
 import random
 import resource
 import sqlite3
-import threading
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,55 +11,25 @@ from sqlalchemy import select
 
 from ledger.tables import AuditLog
 from tests.faults.conftest import Office
-from tests.faults.receipts import Receipts
+from tests.faults.disk_writers import DiskWriters
 from tests.support.campaigns import Campaign, rounds
 from tests.support.served_api import wait_until
 
-FULL = {(507, "/problems/disk-full"), (503, "/problems/ledger-not-answering")}
-WRITERS = 4
 AUTOCHECKPOINT = 1000 * 4096
 """SQLite moves its write-ahead log into the main file once it is so long."""
-
-
-class Writer(threading.Thread):
-    """Writes without pause until told to stop; every answer is a success or says that the disk is full."""
-
-    def __init__(self, office: Office, deal: str, receipts: Receipts, seed: int, stopping: threading.Event) -> None:
-        super().__init__(daemon=True)
-        self._office, self._deal, self._receipts, self._stopping = office, deal, receipts, stopping
-        self._rng = random.Random(seed)
-        self.written = 0
-        self.refused: set[str] = set()
-        self.unexpected = ""
-
-    def run(self) -> None:
-        caller = self._office.caller()
-        for number in count():
-            if self._stopping.is_set():
-                break
-            title = f"{self.name} {number}"
-            body = {"title": title, "description": f"{number}" + "x" * self._rng.choice([0, 500, 4000, 19_000])}
-            answer = caller.send("PATCH", self._deal, body, If_Match="*")
-            if answer.status == 200:
-                self._receipts.keep(answer)
-                self.written += 1
-                continue
-            problem = answer.json()
-            says_so = (answer.status, problem["type"]) in FULL and "othing was changed" in problem["detail"]
-            if not says_so or not int(answer.headers.get("retry-after", 0)):
-                self.unexpected = f"{answer.status} {answer.content[:500]!r}"
-                break
-            self.refused.add(title)
-        caller.close()
 
 
 class Disk:
     """The disk of one server: its files may be as long as `fill` says, until room is made again.
 
     The limit is one of the running process, set and lifted from outside; other files of the machine are not touched.
+    The database alone may be held to a number of pages, of which SQLite itself says that it is full.
     """
 
     def __init__(self, office: Office) -> None:
+        assert office.page_limit is not None
+        self._keys = office.settings.keys_dir
+        self._page_limit = office.page_limit
         self._served = office.served
         self._main = Path(office.settings.ledger_address.removeprefix("sqlite:///"))
         self._wal = self._main.with_name(self._main.name + "-wal")
@@ -71,8 +38,21 @@ class Disk:
     def fill(self, limit: int) -> None:
         resource.prlimit(self._served.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
+    def fill_pages(self) -> None:
+        self._page_limit.write_text("1")  # SQLite takes no limit below what is there
+
     def make_room(self) -> None:
         self.fill(resource.RLIM_INFINITY)
+        self._page_limit.unlink(missing_ok=True)
+
+    def tells_of_a_file_cut_off(self) -> Callable[[], bool]:
+        """Return what says whether from now on the signer began a file and did not finish it."""
+
+        def look() -> tuple[int, int]:
+            return self._keys.stat().st_mtime_ns, (self._keys / "signer.json").stat().st_mtime_ns
+
+        before = look()
+        return lambda: look()[0] > before[0] and look()[1] == before[1]
 
     def wal_size(self) -> int:
         return self._wal.stat().st_size if self._wal.exists() else 0
@@ -106,7 +86,14 @@ def _in_the_main_file(disk: Disk, rng: random.Random) -> int:
     return disk.main_size() + rng.randrange(60_000)
 
 
-KINDS: tuple[Callable[[Disk, random.Random], int], ...] = (_in_the_wal, _little, _in_the_wal, _in_the_main_file)
+def _of_pages(disk: Disk, rng: random.Random) -> int:
+    """No limit to any file: SQLite may use no further page."""
+    return resource.RLIM_INFINITY
+
+
+KINDS: tuple[Callable[[Disk, random.Random], int], ...] = (
+    _in_the_wal, _little, _of_pages, _in_the_wal, _in_the_main_file,
+)  # fmt: skip
 
 
 @pytest.mark.only_on("sqlite")
@@ -114,58 +101,49 @@ KINDS: tuple[Callable[[Disk, random.Random], int], ...] = (_in_the_wal, _little,
 def test_a_full_disk_is_said_readers_go_on_and_writing_resumes(office: Office, campaign: Campaign) -> None:
     """10 times (100 in the long form) the disk fills up at a random byte amid four writers.
 
-    It ends within the write-ahead log, within the main file while the log is moved over, or within the files of signed
-    checkpoints. Each write is answered with success or with 507 or 503 that says what to do; reads go on; once there is
-    room, every writer goes on without a restart. Then whatever was acknowledged is there, nothing that was refused is,
-    the log verifies, and the tables are its fold.
+    It ends within the write-ahead log, within the main file while the log is moved over, within the files of signed
+    checkpoints, or the database has all the pages it may have. Each write is answered with success or with 507 or 503
+    that says what to do, 507 where SQLite knows; reads go on; once there is room, every writer goes on without a
+    restart. Then whatever was acknowledged is there, nothing that was refused is, the log verifies, and the tables are
+    its fold.
     """
-    receipts, disk = Receipts(), Disk(office)
+    disk = Disk(office)
     caller = office.caller()
     deal = f"/api/v1/deals/{office.open_deal(caller)}"
-    pid, refused = office.served.pid, 0
+    pid, refused, acknowledged = office.served.pid, 0, 0
     for number in campaign.each(rounds(10, 100)):
-        stopping = threading.Event()
-        writers = [Writer(office, deal, receipts, campaign.rng.randrange(2**32), stopping) for _ in range(WRITERS)]
+        writers = DiskWriters(office, deal, campaign.rng)
         kind = KINDS[number % len(KINDS)]
         limit = kind(disk, campaign.rng)
-        for writer in writers:
-            writer.start()
-
-        def all_have(what: Callable[[Writer], bool], writers: list[Writer] = writers) -> Callable[[], bool]:
-            return lambda: all(what(writer) or not writer.is_alive() for writer in writers)
-
-        wait_until(all_have(lambda writer: writer.written > 1), "nobody writes")
+        writers.start()
+        writers.wait_until_written()
         if kind is _in_the_wal:
             limit = kind(disk, campaign.rng)
         disk.fill(limit)
+        if kind is _of_pages:
+            disk.fill_pages()
         if kind is _in_the_main_file:
             wait_until(lambda: disk.wal_size() > 1.5 * AUTOCHECKPOINT, "it was moved over, and that was to fail")
             disk.fill(_in_the_wal(disk, campaign.rng))
-        wait_until(all_have(lambda writer: bool(writer.refused)), f"the disk never was full: {kind.__name__} {limit}")
+        writers.wait_until_refused(f"{kind.__name__} {limit}")
         if kind is _little:
-            wait_until(lambda: any(office.settings.keys_dir.glob(".*.new")), "no checkpoint was cut off")
+            wait_until(disk.tells_of_a_file_cut_off(), "no checkpoint was cut off")
         assert caller.send("GET", deal).status == 200
         assert caller.send("GET", "/api/v1/deals?limit=200").status == 200
         disk.make_room()
-        for writer in writers:
-            writer.written = 0
-        wait_until(all_have(lambda writer: writer.written > 1), "writing did not resume")
-        stopping.set()
-        for writer in writers:
-            writer.join(60)
-            assert not writer.unexpected, writer.unexpected
+        writers.wait_until_written()
+        writers.stop()
+        if kind is _of_pages:
+            assert writers.statuses == {507}
         with office.ledger.read() as session:
-            receipts.check_new(session)
-            bodies = session.scalars(select(AuditLog.body).where(AuditLog.chain == f"deal:{deal[-36:]}")).all()
-        titles = {json.loads(body)["data"].get("set", {}).get("title") for body in bodies}
-        for writer in writers:
-            refused += len(writer.refused)
-            assert not writer.refused & titles, "what was refused is in the log"
+            acknowledged += writers.receipts.check_new(session)
+        writers.assert_none_refused_is_there(office.ledger)
+        refused += len(writers.refused)
         office.assert_sound()
     assert office.served.pid == pid, "the server was not to be started again"
     wait_until(lambda: _is_signed(office), "the log is not signed any more")
     caller.close()
-    campaign.say(f"{len(receipts.kept):,} writes acknowledged, {refused:,} refused")
+    campaign.say(f"{acknowledged:,} writes acknowledged, {refused:,} refused")
 
 
 def _is_signed(office: Office) -> bool:

@@ -47,11 +47,11 @@ class Server:
         with psycopg.connect(f"host={self.folder} user={SUPERUSER} dbname=postgres", autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload]
 
-    def new_database(self, template: str = "template0") -> str:
+    def new_database(self, template: str = "template0", tablespace: str = "pg_default") -> str:
         """Make a database, empty or as a copy of `template`, and return its name."""
         self.made += 1
         name = f"ledger_{os.getpid()}_{self.made}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY TABLESPACE {tablespace}")
         return name
 
     def drop_database(self, name: str) -> None:
@@ -66,7 +66,7 @@ def run_server(*, is_durable: bool = False) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="dealbook-pg-"))
     process: subprocess.Popen[bytes] | None = None
     try:
-        user = _unprivileged_user(folder)
+        user = _let_in(folder)
         binaries = find_binaries()
         data = folder / "data"
         subprocess.run(
@@ -96,17 +96,24 @@ def run_server(*, is_durable: bool = False) -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unprivileged_user(folder: Path) -> str | None:
+def unprivileged_user() -> str | None:
+    """Return the user that runs the server, None for whoever runs this: root may not."""
     if os.geteuid() != 0:
         return None
-    user = "pgserver"
-    binaries, wheel = find_binaries(), _wheel()
-    wheel.ensure_user_exists(user)
-    wheel.ensure_prefix_permissions(binaries)
-    wheel.ensure_folder_permissions(binaries, 0o055)
-    wheel.ensure_folder_permissions(binaries.parent / "lib", 0o044)
-    shutil.chown(folder, user)
-    folder.chmod(0o755)
+    _wheel().ensure_user_exists("pgserver")
+    return "pgserver"
+
+
+def _let_in(folder: Path) -> str | None:
+    """Give the server's user what it needs of the server's folder and programs; return who that is."""
+    user = unprivileged_user()
+    if user is not None:
+        binaries, wheel = find_binaries(), _wheel()
+        wheel.ensure_prefix_permissions(binaries)
+        wheel.ensure_folder_permissions(binaries, 0o055)
+        wheel.ensure_folder_permissions(binaries.parent / "lib", 0o044)
+        shutil.chown(folder, user)
+        folder.chmod(0o755)
     return user
 
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DIE_HEADER = "X-Test-Die-Before-Reply"
 """A request that carries it kills its server after the commit, before the first byte of the answer."""
 
+
+NO_PAGE_LIMIT = 2**30
 
 KEPT_ALIVE_SECONDS = 2.0
 """A client opens a new connection after so long without a request; the server's own limit is five."""
@@ -83,8 +85,11 @@ class Caller:
 class ServedApi:
     """An address with, most of the time, a server behind it."""
 
-    def __init__(self, nursery: "Nursery", port: int, settings: dict[str, Any], log: Path) -> None:
+    def __init__(
+        self, nursery: "Nursery", port: int, settings: dict[str, Any], log: Path, page_limit: Path | None
+    ) -> None:
         self._nursery = nursery
+        self._page_limit = page_limit
         self._settings = settings
         self.port = port
         self.log = log
@@ -92,9 +97,10 @@ class ServedApi:
 
     def start(self) -> None:
         """Fork a server; it answers in a moment, and connections wait until then."""
-        self.pid = self._nursery.ask(
-            {"do": "serve", "port": self.port, "settings": self._settings, "log": str(self.log)}
-        )["pid"]
+        request = {"do": "serve", "port": self.port, "settings": self._settings, "log": str(self.log)}
+        if self._page_limit is not None:
+            request["page_limit"] = str(self._page_limit)
+        self.pid = self._nursery.ask(request)["pid"]
 
     def kill(self) -> None:
         """SIGKILL the server and wait until it is gone."""
@@ -122,12 +128,12 @@ class ServedApi:
 
 
 class Nursery:
-    """The process that servers are forked from."""
+    """The process that servers are forked from; `within` is a command that runs it in surroundings of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: Sequence[str] = ()) -> None:
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd=ROOT
+            [*within, sys.executable, "-m", __name__, str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd=ROOT
         )
         theirs.close()
         self._stream = ours.makefile("rw", encoding="utf-8")
@@ -142,11 +148,14 @@ class Nursery:
         return answer
 
     @contextlib.contextmanager
-    def serving(self, log: Path, **settings: Any) -> Iterator[ServedApi]:
-        """Serve the API under these settings until the context ends."""
+    def serving(self, log: Path, page_limit: Path | None = None, **settings: Any) -> Iterator[ServedApi]:
+        """Serve the API under these settings until the context ends.
+
+        While the file `page_limit` is there, SQLite lets the server's database have no more pages than it says.
+        """
         port = self.ask({"do": "listen"})["port"]
         known = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-        served = ServedApi(self, port, known, log)
+        served = ServedApi(self, port, known, log, page_limit)
         served.start()
         try:
             yield served
@@ -202,6 +211,8 @@ def _serve(listener: socket.socket, request: dict[str, Any]) -> None:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         app = create_app(Settings(**request["settings"]), with_workspace=False)
+        if "page_limit" in request:
+            _limit_pages(app.state.service.ledger.engine, Path(request["page_limit"]))
         config = uvicorn.Config(
             _dying_on_request(app), log_level="warning", timeout_graceful_shutdown=5, server_header=False
         )
@@ -210,6 +221,18 @@ def _serve(listener: socket.socket, request: dict[str, Any]) -> None:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
+
+
+def _limit_pages(engine: Any, limit: Path) -> None:
+    """Have each transaction ask how many pages there may be; SQLite itself then says that it is full."""
+    from sqlalchemy import event
+
+    def ask(connection: Any) -> None:
+        pages = limit.read_text() if limit.exists() else NO_PAGE_LIMIT
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "begin", ask)
 
 
 def _dying_on_request(app: Any) -> Any:

@@ -42,6 +42,7 @@ ON_BOTH = frozenset(
         "tests/api/test_withdrawn_rights.py",
         "tests/faults/test_many_writers.py",
         "tests/faults/test_repeated_requests.py",
+        "tests/faults/test_small_disk.py",
     }
 )
 """What differs between databases: concurrency, the log, exact types, imports, idempotency keys."""
