@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from ingestion.mart_digests import columns_of
+from ingestion.marts_copied import CopiedTable, in_file
+
 DAY = "as_of_day"
 """The name that the functions' text has for the day asked about."""
 SCHEMA = "inputs"
@@ -23,21 +26,22 @@ class DatedMarts:
     inputs: dict[str, str]
 
 
-def write_dated_marts(connection: duckdb.DuckDBPyConnection, database: str, marts: DatedMarts) -> None:
-    """Write functions and inputs into an attached database; the warehouse is the current one."""
-    connection.execute(f"CREATE SCHEMA {database}.{SCHEMA}")
+def input_tables(warehouse: duckdb.DuckDBPyConnection, marts: DatedMarts) -> list[CopiedTable]:
+    """Return what the functions read beside the marts, to be copied."""
+    tables = []
     for name, relation in sorted(marts.inputs.items()):
-        columns = [column[0] for column in connection.execute(f"SELECT * FROM {relation} LIMIT 0").description or []]  # noqa: S608 (as dbt names it)
+        columns = [name for name, _ in columns_of(warehouse, relation)]
         hidden = ", ".join(f"sha256(lower({name})) AS {name}" for name in _ADDRESSES if name in columns)
-        replaced = f" REPLACE ({hidden})" if hidden else ""
-        connection.execute(
-            f'CREATE TABLE {database}.{SCHEMA}."{name}" AS SELECT *{replaced} FROM {relation} ORDER BY ALL'  # noqa: S608 (as dbt names it)
-        )
-    # A function is checked when it is made, against what its own file holds.
-    [(warehouse,)] = connection.execute("SELECT current_database()").fetchall()
-    connection.execute(f"USE {database}")
-    try:
+        source = f"(SELECT * REPLACE ({hidden}) FROM {relation})" if hidden else relation  # noqa: S608 (as dbt names it)
+        tables.append(CopiedTable.of(warehouse, SCHEMA, name, source))
+    return tables
+
+
+def write_functions(warehouse: duckdb.DuckDBPyConnection, marts: DatedMarts) -> None:
+    """Write the functions into the file being made, in place of those it may have; their inputs must be there.
+
+    A function is checked when it is made, against what its own file holds.
+    """
+    with in_file(warehouse):
         for mart, query in sorted(marts.functions.items()):
-            connection.execute(f'CREATE MACRO main."{mart}_as_of"({DAY}) AS TABLE {query}')
-    finally:
-        connection.execute(f'USE "{warehouse}"')
+            warehouse.execute(f'CREATE OR REPLACE MACRO main."{mart}_as_of"({DAY}) AS TABLE {query}')

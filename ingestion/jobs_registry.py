@@ -40,7 +40,7 @@ def write_jobs_registry(connection: duckdb.DuckDBPyConnection, schema: str, run_
         nothing = ", ".join(f"NULL::{data_type} AS {name}" for name, data_type in _FIELDS.items())
         lines = f"(SELECT {nothing} LIMIT 0)"
     connection.execute(
-        f"""CREATE TABLE {schema}.jobs_registry AS
+        f"""CREATE OR REPLACE TABLE {schema}.jobs_registry AS
             SELECT
                 run_id,
                 job,

@@ -12,10 +12,14 @@ In the folder of published files:
 A file gets its final name only after its copy was proved, so every `marts-*.duckdb` is whole. Names are never used
 twice: a second connection in one process to a replaced path would still see the old file. Whoever has an old file
 open keeps reading it, also after it was swept.
+
+A publication may start as a copy of the one before, in which what differs is replaced (`marts_copied`). It is proved as
+any other: every row of the copy against every row of the warehouse.
 """
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -27,10 +31,21 @@ import duckdb
 import msgspec
 from filelock import FileLock, Timeout
 
-from ingestion.dated_marts import DatedMarts, write_dated_marts
+from ingestion.dated_marts import DatedMarts, input_tables, write_functions
 from ingestion.errors import PublicationMissing, PublishFailed
 from ingestion.jobs_registry import write_jobs_registry
-from ingestion.mart_digests import MartDigest, digest_mart, fingerprint_mart, list_marts
+from ingestion.mart_digests import MartDigest, list_marts
+from ingestion.marts_copied import (
+    FILE,
+    STORED,
+    CopiedTable,
+    Parts,
+    copy_tables,
+    digest_copied,
+    find_differing,
+    write_parts,
+    write_views,
+)
 from ingestion.warehouse import WAIT_SECONDS, open_warehouse
 
 POINTER_NAME = "CURRENT"
@@ -98,14 +113,16 @@ def publish_marts(
     dated_marts: DatedMarts | None = None,
     by: str | None = None,
     keep: int = 10,
+    whole: bool = False,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> Publication:
     """Publish schema `marts` of the warehouse and return the new publication, which readers then see.
 
     `run_records` is the file with a line of JSON per run so far, which becomes the table `jobs_registry`; `dated_marts`
-    become functions for past days. The newest `keep` files stay for rollback. `on_step` hears each step's name before
-    it is taken. An error at any step leaves readers on the file they had; raises PublishFailed when there is nothing to
-    publish or the copy differs, WarehouseBusy when another process is writing.
+    become functions for past days. The newest `keep` files stay for rollback. `whole` writes every row anew, instead of
+    starting from the newest file of the same definitions. `on_step` hears each step's name before it is taken. An error
+    at any step leaves readers on the file they had; raises PublishFailed when there is nothing to publish or the copy
+    differs, WarehouseBusy when another process is writing.
     """
     if not _RUN_ID.match(run_id):
         raise PublishFailed(f"A run id of letters, digits, - and _ is needed to name the file, not {run_id!r}.")
@@ -133,10 +150,15 @@ def publish_marts(
             checkpoint=checkpoint,
         )
         building = published_dir / f"{BUILDING_PREFIX}{run_id}.duckdb"
-        on_step("copy")
-        publication, built = _copy(warehouse_path, building, publication, run_records, dated_marts)
-        on_step("verify")
-        _verify(building, built)
+        publication = _copy_and_prove(
+            warehouse_path,
+            building,
+            publication,
+            None if whole else _newest_like(published_dir, publication),
+            run_records,
+            dated_marts,
+            on_step,
+        )
         on_step("seal")
         building.chmod(0o444)
         _sync(building)
@@ -209,58 +231,84 @@ def list_flips(published_dir: Path, limit: int) -> list[Flip]:
 # --- copy and proof ---------------------------------------------------------------------------------------------------
 
 
+def _newest_like(published_dir: Path, publication: Publication) -> Path | None:
+    """Return the newest file of the same definitions, for a copy to start from."""
+    for found in list_publications(published_dir):
+        if found.definition_version == publication.definition_version:
+            return published_dir / found.name
+    return None
+
+
+def _copy_and_prove(
+    warehouse_path: Path,
+    building: Path,
+    publication: Publication,
+    start: Path | None,
+    run_records: Path | None,
+    dated_marts: DatedMarts | None,
+    on_step: Callable[[str], None],
+) -> Publication:
+    """Copy and verify, and return the publication with its digests.
+
+    A file to start from that is damaged gives a copy that differs: then every row is written anew.
+    """
+    on_step("copy")
+    try:
+        copied, tables, parts = _copy(warehouse_path, building, publication, start, run_records, dated_marts)
+        on_step("verify")
+        _verify(building, tables, parts)
+    except (PublishFailed, duckdb.Error):
+        if start is None:
+            raise
+        building.unlink(missing_ok=True)
+        return _copy_and_prove(warehouse_path, building, publication, None, run_records, dated_marts, on_step)
+    return copied
+
+
 def _copy(
     warehouse_path: Path,
     building: Path,
     publication: Publication,
+    start: Path | None,
     run_records: Path | None,
     dated_marts: DatedMarts | None,
-) -> tuple[Publication, dict[str, tuple[int, ...]]]:
-    """Copy every mart, ordered, with its comments, and write the manifest; return it, and a fingerprint of each mart.
-
-    Each mart is sorted once: its digest is taken from the copy, which lies in order, and `_verify` compares the copy
-    with what was built by fingerprints, which need no order.
-    """
+) -> tuple[Publication, list[CopiedTable], dict[str, Parts]]:
+    """Make the file: marts, manifest, runs and functions; return the publication and what was copied."""
     if not warehouse_path.exists():
         raise PublishFailed(f"There is no warehouse at {warehouse_path}: run `dealbook refresh`.")
     with open_warehouse(warehouse_path) as warehouse:
-        marts = list_marts(warehouse, "marts")
-        if not marts:
+        names = list_marts(warehouse, "marts")
+        if not names:
             raise PublishFailed("The warehouse has no marts to publish: run `dealbook refresh`.")
-        warehouse.execute(f"ATTACH '{str(building).replace(chr(39), chr(39) * 2)}' AS published")
+        if start:
+            shutil.copyfile(start, building)
+        warehouse.execute(f"ATTACH '{str(building).replace(chr(39), chr(39) * 2)}' AS {FILE}")
         try:
-            for mart in marts:
-                # By its key, which stands first: equal content then lies in equal order, and ranges can be skipped.
-                warehouse.execute(
-                    f'CREATE TABLE published.main."{mart}" AS SELECT * FROM marts."{mart}" ORDER BY ALL'  # noqa: S608
-                )
-                _copy_comments(warehouse, mart)
-            built = {mart: fingerprint_mart(warehouse, "marts", mart) for mart in marts}
-            digests = [digest_mart(warehouse, "main", mart, stored_in="published") for mart in marts]
-            publication = replace(publication, marts=digests)
+            marts = [CopiedTable.of(warehouse, STORED, name, f'marts."{name}"') for name in names]
+            tables = [*marts, *(input_tables(warehouse, dated_marts) if dated_marts else [])]
+            parts = copy_tables(warehouse, tables)
+            publication = replace(publication, marts=[digest_copied(mart, parts[mart.place]) for mart in marts])
+            write_views(
+                warehouse,
+                marts,
+                as_of_date=publication.as_of_date,
+                log_size=publication.log_size,
+                definition_version=publication.definition_version,
+            )
             _write_manifest(warehouse, publication)
-            write_jobs_registry(warehouse, "published.main", run_records)
+            write_parts(warehouse, tables, parts)
+            write_jobs_registry(warehouse, f"{FILE}.main", run_records)
             if dated_marts:
-                write_dated_marts(warehouse, "published", dated_marts)
-            warehouse.execute("CHECKPOINT published")
+                write_functions(warehouse, dated_marts)
+            warehouse.execute(f"CHECKPOINT {FILE}")
         finally:
-            warehouse.execute("DETACH published")
-    return publication, built
-
-
-def _copy_comments(warehouse: duckdb.DuckDBPyConnection, mart: str) -> None:
-    place = "database_name = current_database() AND schema_name = 'marts' AND table_name = ? AND comment IS NOT NULL"
-    for (comment,) in warehouse.execute(f"SELECT comment FROM duckdb_tables() WHERE {place}", [mart]).fetchall():  # noqa: S608
-        warehouse.execute(f"COMMENT ON TABLE published.main.\"{mart}\" IS '{comment.replace(chr(39), chr(39) * 2)}'")
-    columns = warehouse.execute(f"SELECT column_name, comment FROM duckdb_columns() WHERE {place}", [mart]).fetchall()  # noqa: S608
-    for name, comment in columns:
-        text = comment.replace("'", "''")
-        warehouse.execute(f'COMMENT ON COLUMN published.main."{mart}"."{name}" IS \'{text}\'')
+            warehouse.execute(f"DETACH {FILE}")
+    return publication, tables, parts
 
 
 def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publication) -> None:
     warehouse.execute(
-        """CREATE TABLE published.main.manifest (
+        """CREATE OR REPLACE TABLE published.main.manifest (
             generation BIGINT, log_size BIGINT, log_last_hash VARCHAR, as_of_date DATE, definition_version VARCHAR,
             business_timezone VARCHAR, reporting_currency VARCHAR, dbt_invocation_id VARCHAR, dbt_version VARCHAR,
             run_id VARCHAR, reference_digest VARCHAR, published_at TIMESTAMPTZ, checkpoint VARCHAR)"""
@@ -270,22 +318,24 @@ def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publicati
         f"INSERT INTO published.main.manifest ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",  # noqa: S608
         list(row.values()),
     )
-    warehouse.execute("CREATE TABLE published.main.manifest_marts (mart VARCHAR, row_count BIGINT, digest VARCHAR)")
+    warehouse.execute(
+        "CREATE OR REPLACE TABLE published.main.manifest_marts (mart VARCHAR, row_count BIGINT, digest VARCHAR)"
+    )
     warehouse.executemany(
         "INSERT INTO published.main.manifest_marts VALUES (?, ?, ?)",
         [[mart.mart, mart.row_count, mart.digest] for mart in publication.marts],
     )
 
 
-def _verify(path: Path, built: dict[str, tuple[int, ...]]) -> None:
-    """Open the copy as a reader would and compare each mart, row for row, with what was built."""
+def _verify(path: Path, tables: list[CopiedTable], parts: dict[str, Parts]) -> None:
+    """Open the copy as a reader would and compare each table, row for row, with what was built."""
     connection = duckdb.connect(path, read_only=True)
     try:
-        names = [name for name in list_marts(connection, "main") if name not in MANIFEST_TABLES]
-        found = {name: fingerprint_mart(connection, "main", name) for name in names}
+        marts = {table.name for table in tables if table.schema == STORED}
+        wrong = sorted(marts.symmetric_difference(set(list_marts(connection, "main")) - set(MANIFEST_TABLES)))
+        wrong = wrong or find_differing(connection, tables, parts)
     finally:
         connection.close()
-    wrong = [mart for mart, rows in built.items() if found.pop(mart, None) != rows] + sorted(found)
     if wrong:
         raise PublishFailed(
             f"The copies of {', '.join(wrong)} differ from what was built; readers stay on the publication before. "

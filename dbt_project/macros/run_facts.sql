@@ -34,7 +34,10 @@ about then.
     {{ start_of_business_day(dbt.dateadd('day', 1, as_of_date())) }}
 {%- endmacro %}
 
-{#- The three columns that close every mart row: what its numbers are a function of. -#}
+{#-
+The three columns that close every mart row: what its numbers are a function of. In the warehouse they say which build
+wrote the row; a published file states its own facts for all its rows.
+-#}
 {% macro provenance() -%}
     {{ as_of_date() }} as as_of_date,
     {{ log_size() }} as log_size,

@@ -82,6 +82,7 @@ def build_publish_assets(mart_keys: list[dg.AssetKey]) -> list[dg.AssetsDefiniti
             by=refresh_run.started_by,
             dated_marts=dated_marts(settings, definition_version=stamp.definition_version),
             keep=settings.keep_published,
+            whole=refresh_run.full or refresh_run.verify_all,
         )
         tally.seconds["publish"] = time.monotonic() - started
         tally.publication = publication.name

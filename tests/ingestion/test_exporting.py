@@ -56,6 +56,9 @@ def test_polars_finds_the_same_rows_sums_and_types(published: tuple[Path, Public
             "value": pl.Decimal(16, 2),
             "closed_on": pl.Date,
             "opened_at": pl.Datetime("us", "UTC"),
+            "as_of_date": pl.Date,
+            "log_size": pl.Int64,
+            "definition_version": pl.String,
         },
     )
     assert pl.read_parquet(out / "commissions.parquet").is_empty()

@@ -35,6 +35,8 @@ FACTS: dict[str, Any] = {
     "dbt_version": "1.11.16",
     "reference_digest": "ef" * 32,
 }
+FACT_COLUMNS = [("as_of_date", "DATE"), ("log_size", "BIGINT"), ("definition_version", "VARCHAR")]
+FACT_VALUES = tuple(FACTS[name] for name, _ in FACT_COLUMNS)
 
 
 @pytest.fixture
@@ -90,13 +92,16 @@ def test_what_was_built_is_what_is_published(warehouse: Path, published: Path) -
     with open_warehouse(warehouse) as connection:
         for mart in ("deals", "cycle_times", "numbers"):
             built = connection.execute(f"SELECT * FROM marts.{mart} ORDER BY ALL").fetchall()
-            types = connection.execute(f"DESCRIBE marts.{mart}").fetchall()
-            assert _ask(path, f"SELECT * FROM {mart}") == built
-            assert [row[:2] for row in _ask(path, f"DESCRIBE {mart}")] == [row[:2] for row in types]
-    assert _ask(path, "SELECT comment FROM duckdb_tables() WHERE table_name = 'deals'") == [
+            types = [row[:2] for row in connection.execute(f"DESCRIBE marts.{mart}").fetchall()]
+            facts = "as_of_date, log_size, definition_version"
+            assert _ask(path, f"SELECT * EXCLUDE ({facts}) FROM {mart}") == built
+            assert [row[:2] for row in _ask(path, f"DESCRIBE {mart}")] == [*types, *FACT_COLUMNS]
+            assert _ask(path, f"SELECT DISTINCT {facts} FROM {mart}") == [FACT_VALUES] * bool(built)
+    assert _ask(path, "SELECT comment FROM duckdb_views() WHERE view_name = 'deals'") == [
         ("A row per deal; the agent's too",)
     ]
-    assert _ask(path, "SELECT comment FROM duckdb_columns() WHERE column_name = 'value'") == [("Money",)]
+    comments = "SELECT comment FROM duckdb_columns() WHERE schema_name = 'main' AND column_name = 'value'"
+    assert _ask(path, comments) == [("Money",)]
 
 
 def test_the_manifest_says_what_the_file_rests_on(warehouse: Path, published: Path) -> None:
@@ -247,7 +252,7 @@ def test_a_copy_that_differs_is_not_published(
     def lose_a_row(step: str) -> None:
         if step == "verify":
             connection = duckdb.connect(building)
-            connection.execute("DELETE FROM numbers WHERE i = 500")
+            connection.execute("DELETE FROM stored.numbers WHERE i = 500")
             connection.close()
 
     with pytest.raises(PublishFailed, match="The copies of numbers differ"):
@@ -351,9 +356,9 @@ def test_the_digest_of_a_publication_is_that_of_what_was_built(warehouse: Path, 
 def test_a_copy_with_a_changed_value_is_not_published(warehouse: Path, published: Path) -> None:
     """Also where the number of rows is the same, and where two rows have exchanged a value."""
     for run, change in {
-        "run-1": "UPDATE numbers SET seventh = seventh + 1e-9 WHERE i = 5",
-        "run-2": "UPDATE numbers SET seventh = CASE i WHEN 1 THEN 2 / 7 ELSE 1 / 7 END WHERE i IN (1, 2)",
-        "run-3": "UPDATE deals SET agent_name = '' WHERE deal_id = 'd1'",
+        "run-1": "UPDATE stored.numbers SET seventh = seventh + 1e-9 WHERE i = 5",
+        "run-2": "UPDATE stored.numbers SET seventh = CASE i WHEN 1 THEN 2 / 7 ELSE 1 / 7 END WHERE i IN (1, 2)",
+        "run-3": "UPDATE stored.deals SET agent_name = '' WHERE deal_id = 'd1'",
     }.items():
 
         def spoil(step: str, run: str = run, change: str = change) -> None:

@@ -1,0 +1,217 @@
+"""Copies marts from the warehouse into a published file, and only what differs where an earlier file is the start.
+
+In a published file rows lie in schema `stored`, and what readers ask for are views in `main`, which add what all
+rows say alike: as of which day, from how much of the log, by which definitions. So a row that did not change is the
+same in the next file. Which rows did is not taken on trust from the build: source and file are compared part by part,
+by fingerprints of all their rows, and a part that differs is replaced.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from ingestion.mart_digests import (
+    Columns,
+    Fingerprint,
+    MartDigest,
+    PartDigest,
+    columns_of,
+    digest_of_parts,
+    digest_parts,
+    fingerprint_parts,
+    names_of,
+    part_of,
+    parts_in,
+)
+
+FILE = "published"
+"""The name under which the file being made is attached to the warehouse."""
+STORED = "stored"
+PARTS = f"{STORED}.manifest_parts"
+
+
+@dataclass(frozen=True)
+class CopiedTable:
+    """A table of the published file, and the relation of the warehouse that it is copied from."""
+
+    schema: str
+    name: str
+    source: str
+    columns: Columns
+
+    @classmethod
+    def of(cls, warehouse: duckdb.DuckDBPyConnection, schema: str, name: str, source: str) -> "CopiedTable":
+        """Return it with the columns that the source has."""
+        return cls(schema, name, source, columns_of(warehouse, source))
+
+    @property
+    def place(self) -> str:
+        """Its name in SQL within the published file."""
+        return f'{self.schema}."{self.name}"'
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a table: its fingerprint in this version of DuckDB, and its digest."""
+
+    fingerprint: Fingerprint
+    digest: str
+
+
+Parts = dict[int, Part]
+
+
+def copy_tables(warehouse: duckdb.DuckDBPyConnection, tables: Sequence[CopiedTable]) -> dict[str, Parts]:
+    """Make the attached file hold these tables alone, and return their parts, by the place of each table.
+
+    What an earlier publication left in the file is kept where it is the same.
+    """
+    left = _parts_left(warehouse)
+    for place in left.keys() - {table.place for table in tables}:
+        warehouse.execute(f"DROP TABLE {FILE}.{place}")
+    for schema in sorted({table.schema for table in tables}):
+        warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {FILE}.{schema}")
+    return {table.place: _copy_table(warehouse, table, left.get(table.place)) for table in tables}
+
+
+def _copy_table(warehouse: duckdb.DuckDBPyConnection, table: CopiedTable, left: Parts | None) -> Parts:
+    """Bring one table up to its source."""
+    place = f"{FILE}.{table.place}"
+    order = f"{part_of(table.columns)}, {names_of(table.columns)}"
+    read = f"SELECT {names_of(table.columns)} FROM {table.source}"  # noqa: S608 (as DuckDB lists them)
+    built = fingerprint_parts(warehouse, table.source, table.columns)
+    is_there = left is not None and columns_of(warehouse, place) == list(table.columns)
+    kept = {number: part for number, part in (left or {}).items() if is_there and built.get(number) == part.fingerprint}
+    differing = (built.keys() | (left or {}).keys()) - kept.keys()
+    rows_to_copy = sum(rows for number, (rows, _, _) in built.items() if number in differing)
+    if not is_there or 2 * rows_to_copy > sum(rows for rows, _, _ in built.values()):
+        # By part, then by its key, which stands first: equal content then lies in equal order, and ranges are skipped.
+        warehouse.execute(f"CREATE OR REPLACE TABLE {place} AS {read} ORDER BY {order}")
+        digests = _digests(warehouse, table, place, None)
+    elif differing:
+        chosen = parts_in(table.columns, differing)
+        warehouse.execute(f"DELETE FROM {place} WHERE {chosen}")  # noqa: S608
+        warehouse.execute(f"INSERT INTO {place} {read} WHERE {chosen} ORDER BY {order}")
+        digests = _digests(warehouse, table, place, differing)
+    else:
+        return kept
+    return {
+        number: kept[number] if number in kept and number not in digests else Part(found, digests.get(number, ""))
+        for number, found in built.items()
+    }
+
+
+def _digests(
+    warehouse: duckdb.DuckDBPyConnection, table: CopiedTable, place: str, only: Collection[int] | None
+) -> dict[int, str]:
+    """Return the digests of the parts that were just copied; inputs have none, nobody asks for them."""
+    if table.schema != STORED:
+        return {}
+    parts = digest_parts(warehouse, place, table.columns, only=only, lies_in_order=only is None)
+    return {number: part.digest for number, part in parts.items()}
+
+
+def write_views(
+    warehouse: duckdb.DuckDBPyConnection,
+    marts: Sequence[CopiedTable],
+    *,
+    as_of_date: date,
+    log_size: int,
+    definition_version: str,
+) -> None:
+    """Write the views that readers ask, one for each mart, with the comments that the mart has in the warehouse."""
+    facts = f"DATE '{as_of_date}' AS as_of_date, {log_size}::BIGINT AS log_size"
+    facts += f", {_text(definition_version)} AS definition_version"
+    comments = {mart.name: _comments(warehouse, mart.name) for mart in marts}
+    with in_file(warehouse):
+        for (name,) in warehouse.execute(
+            "SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND NOT internal"
+        ).fetchall():
+            warehouse.execute(f'DROP VIEW main."{name}"')
+        for mart in marts:
+            columns = names_of(mart.columns)
+            warehouse.execute(f'CREATE VIEW main."{mart.name}" AS SELECT {columns}, {facts} FROM {mart.place}')  # noqa: S608
+            for what, comment in comments[mart.name]:
+                warehouse.execute(f"COMMENT ON {what} IS {_text(comment)}")
+
+
+@contextmanager
+def in_file(warehouse: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Make the file the current database: views and functions are bound within what their own file holds."""
+    [(before,)] = warehouse.execute("SELECT current_database()").fetchall()
+    warehouse.execute(f"USE {FILE}")
+    try:
+        yield
+    finally:
+        warehouse.execute(f'USE "{before}"')
+
+
+def _comments(warehouse: duckdb.DuckDBPyConnection, mart: str) -> list[tuple[str, str]]:
+    place = "database_name = current_database() AND schema_name = 'marts' AND table_name = ? AND comment IS NOT NULL"
+    tables = warehouse.execute(f"SELECT comment FROM duckdb_tables() WHERE {place}", [mart]).fetchall()  # noqa: S608
+    columns = warehouse.execute(f"SELECT column_name, comment FROM duckdb_columns() WHERE {place}", [mart]).fetchall()  # noqa: S608
+    return [
+        *((f'VIEW main."{mart}"', comment) for (comment,) in tables),
+        *((f'COLUMN main."{mart}"."{name}"', comment) for name, comment in columns),
+    ]
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def write_parts(
+    warehouse: duckdb.DuckDBPyConnection, tables: Sequence[CopiedTable], parts: Mapping[str, Parts]
+) -> None:
+    """Write which parts the tables have, for the publication that starts from this file."""
+    warehouse.execute(
+        f"CREATE OR REPLACE TABLE {FILE}.{PARTS} (place VARCHAR, part BIGINT, row_count BIGINT, digest VARCHAR,"
+        " hash_sum HUGEINT, hash_xor UBIGINT)"
+    )
+    rows = [
+        [table.place, number, part.fingerprint[0], part.digest, *part.fingerprint[1:]]
+        for table in tables
+        for number, part in sorted(parts[table.place].items())
+    ]
+    if rows:
+        places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(rows))
+        values = [value for row in rows for value in row]
+        warehouse.execute(f"INSERT INTO {FILE}.{PARTS} VALUES {places}", values)  # noqa: S608
+
+
+def digest_copied(table: CopiedTable, parts: Parts) -> MartDigest:
+    """Return the digest of a mart that was copied."""
+    digests = {number: PartDigest(part.fingerprint[0], part.digest) for number, part in parts.items()}
+    return digest_of_parts(table.name, table.columns, digests)
+
+
+def find_differing(
+    reader: duckdb.DuckDBPyConnection, tables: Sequence[CopiedTable], parts: Mapping[str, Parts]
+) -> list[str]:
+    """Return the tables of an open file that do not hold, row for row, what they were copied from.
+
+    Marts are read as readers do, through their views.
+    """
+    wrong = []
+    for table in tables:
+        place = f'main."{table.name}"' if table.schema == STORED else table.place
+        expected = {number: part.fingerprint for number, part in parts[table.place].items()}
+        if fingerprint_parts(reader, place, table.columns) != expected:
+            wrong.append(table.name)
+    return wrong
+
+
+def _parts_left(warehouse: duckdb.DuckDBPyConnection) -> dict[str, Parts]:
+    """Return the parts of each table that the file began with; none where it is new or of an earlier form."""
+    known = "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name || '.' || table_name = ?"
+    if not warehouse.execute(known, [FILE, PARTS]).fetchall():
+        return {}
+    left: dict[str, Parts] = {}
+    for place, part, *fingerprint, digest in warehouse.execute(
+        f"SELECT place, part, row_count, hash_sum, hash_xor, digest FROM {FILE}.{PARTS}"  # noqa: S608
+    ).fetchall():
+        left.setdefault(place, {})[part] = Part((int(fingerprint[0]), int(fingerprint[1]), int(fingerprint[2])), digest)
+    return left

@@ -1,0 +1,190 @@
+"""A publication that starts from the last one equals one written whole, and keeps what did not change as it lies."""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingestion.mart_digests import digest_mart
+from ingestion.publishing import Publication, publish_marts
+from ingestion.warehouse import open_warehouse
+from tests.support.campaigns import rounds
+
+FIRST_DAY = date(2024, 1, 1)
+MARTS = ("agents", "daily", "histories")
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    """A series of 400 days, a history with and without dates, and a mart that says nothing of days."""
+    path = tmp_path / "warehouse.duckdb"
+    with open_warehouse(path) as connection:
+        connection.execute("CREATE SCHEMA marts")
+        connection.execute(
+            "CREATE TABLE marts.daily AS SELECT 'agent-' || a AS agent_id, DATE '2024-01-01' + d::INT AS snapshot_date,"
+            " (d * a)::DECIMAL(38, 2) AS amount, DATE '2020-01-01' AS as_of_date, 1::BIGINT AS log_size,"
+            " 'v' AS definition_version FROM range(400) days(d), range(3) agents(a)"
+        )
+        connection.execute(
+            "CREATE TABLE marts.histories AS SELECT 'deal-' || i AS deal_id, "
+            "CASE WHEN i % 9 > 0 THEN TIMESTAMPTZ '2024-01-01 00:00:00Z' + to_days((i * 7 % 400)::INT) END"
+            " AS entered_at, i / 7 AS days FROM range(300) t(i)"
+        )
+        connection.execute("CREATE TABLE marts.agents AS SELECT 'agent-' || i AS agent_id, i AS n FROM range(50) t(i)")
+    return path
+
+
+def publish(warehouse: Path, published: Path, run_id: str, **changes: Any) -> Publication:
+    facts: dict[str, Any] = {
+        "log_size": 7,
+        "last_hash": None,
+        "as_of_date": date(2025, 2, 3),
+        "definition_version": "d" * 64,
+        "business_timezone": "Asia/Singapore",
+        "reporting_currency": "SGD",
+        "dbt_invocation_id": None,
+        "dbt_version": None,
+        "reference_digest": "",
+    }
+    return publish_marts(warehouse, published, run_id=run_id, **(facts | changes))
+
+
+def change(warehouse: Path, *statements: str) -> None:
+    with open_warehouse(warehouse) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def ask(path: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(path, read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute(query).fetchall()
+
+
+def list_content(file: Path) -> dict[str, list[tuple[Any, ...]]]:
+    return {mart: ask(file, f"SELECT * FROM {mart} ORDER BY ALL") for mart in MARTS}
+
+
+DAYS = st.integers(0, 430)
+CHANGES = st.one_of(
+    st.builds(lambda day: f"DELETE FROM marts.daily WHERE snapshot_date = {_date(day)}", DAYS),
+    st.builds(lambda day: f"UPDATE marts.daily SET amount = amount + 1 WHERE snapshot_date = {_date(day)}", DAYS),
+    st.builds(
+        lambda day: (
+            f"INSERT INTO marts.daily BY NAME SELECT 'agent-9' AS agent_id, {_date(day)} AS snapshot_date, 5 AS amount"
+        ),
+        DAYS,
+    ),
+    st.builds(lambda i: f"UPDATE marts.histories SET days = days + 1 WHERE deal_id = 'deal-{i}'", DAYS),
+    st.builds(lambda i: f"UPDATE marts.histories SET entered_at = NULL WHERE deal_id = 'deal-{i}'", DAYS),
+    st.just("DELETE FROM marts.histories"),
+    st.just("UPDATE marts.agents SET n = n + 1 WHERE n % 2 = 0"),
+)
+
+
+def _part(day: date) -> int:
+    return (day - date(1970, 1, 1)).days // 32
+
+
+def _date(day: int) -> str:
+    return f"DATE '{FIRST_DAY + timedelta(days=day)}'"
+
+
+@given(st.lists(st.lists(CHANGES, max_size=4), min_size=2, max_size=4))
+@settings(
+    max_examples=rounds(3, 200),
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_starting_from_the_last_file_gives_what_writing_it_whole_gives(
+    warehouse: Path, tmp_path: Path, batches: list[list[str]]
+) -> None:
+    """Rows, provenance and digests, whatever was changed, added and removed in between."""
+    published = tmp_path / "published"
+    for old in published.glob("*"):
+        old.unlink()
+    publish(warehouse, published, "first")
+    for number, statements in enumerate(batches):
+        change(warehouse, *statements)
+        later = {"log_size": 100 + number, "as_of_date": date(2025, 3, 1) + timedelta(days=number)}
+        on_top = publish(warehouse, published, f"top-{number}", **later)
+        whole = publish(warehouse, tmp_path / "whole", f"whole-{number}-{tmp_path.name}", whole=True, **later)
+        assert on_top.marts == whole.marts
+        assert list_content(published / on_top.name) == list_content(tmp_path / "whole" / whole.name)
+        with open_warehouse(warehouse) as connection:
+            assert [digest_mart(connection, "marts", mart) for mart in MARTS] == on_top.marts
+        (tmp_path / "whole" / whole.name).with_suffix(".json").unlink()
+        (tmp_path / "whole" / whole.name).unlink()
+
+
+def test_rows_of_parts_that_did_not_change_stay_where_they_lie(warehouse: Path, tmp_path: Path) -> None:
+    """A late entry of one day has the rows around that day written anew, and no others; another log size, none."""
+    published = tmp_path / "published"
+    places = "SELECT agent_id, snapshot_date, amount FROM stored.daily ORDER BY rowid"
+    first = publish(warehouse, published, "first")
+    before = ask(published / first.name, places)
+    second = publish(warehouse, published, "second", log_size=8)
+    assert ask(published / second.name, places) == before
+    assert ask(published / second.name, "SELECT DISTINCT log_size FROM daily") == [(8,)]
+    change(
+        warehouse, "UPDATE marts.daily SET amount = -1 WHERE snapshot_date = DATE '2024-03-01' AND agent_id = 'agent-1'"
+    )
+    third = publish(warehouse, published, "third")
+    after = ask(published / third.name, places)
+    anew = {row[1] for row in after[-3:]}
+    days = {day for _, day, _ in before if _part(day) == _part(min(anew))}
+    assert date(2024, 3, 1) in days
+    untouched = [row for row in before if row[1] not in days]
+    assert after[: len(untouched)] == untouched
+    assert len(after) == len(before)
+
+
+def test_a_damaged_file_is_not_built_upon(warehouse: Path, tmp_path: Path) -> None:
+    """What is kept from the last file is proved as all else: where it is wrong, every row is written anew."""
+    published = tmp_path / "published"
+    first = publish(warehouse, published, "first")
+    (published / first.name).chmod(0o644)
+    with duckdb.connect(published / first.name) as connection:
+        connection.execute("UPDATE stored.daily SET amount = -99 WHERE snapshot_date = DATE '2024-01-05'")
+    steps: list[str] = []
+    second = publish(warehouse, published, "second", on_step=steps.append)
+    assert steps.count("copy") == 2
+    assert second.marts == first.marts
+    assert ask(published / second.name, "SELECT count(*) FROM daily WHERE amount = -99") == [(0,)]
+
+
+def test_marts_may_come_and_go_and_change_their_columns(warehouse: Path, tmp_path: Path) -> None:
+    """Also where nobody changed the name of the definitions."""
+    published = tmp_path / "published"
+    publish(warehouse, published, "first")
+    change(
+        warehouse,
+        "DROP TABLE marts.agents",
+        "CREATE TABLE marts.stages AS SELECT 'won' AS stage",
+        "ALTER TABLE marts.daily ALTER amount TYPE DOUBLE",
+    )
+    on_top = publish(warehouse, published, "second")
+    whole = publish(warehouse, published, "third", whole=True)
+    assert on_top.marts == whole.marts
+    assert [mart.mart for mart in on_top.marts] == ["daily", "histories", "stages"]
+    assert ask(published / on_top.name, "SELECT stage FROM stages") == [("won",)]
+    assert ask(published / on_top.name, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'agents'") == [(0,)]
+
+
+def test_other_definitions_start_from_nothing(warehouse: Path, tmp_path: Path) -> None:
+    """Functions and columns are theirs."""
+    published = tmp_path / "published"
+    first = publish(warehouse, published, "first")
+    change(warehouse, "UPDATE marts.daily SET amount = 1 WHERE snapshot_date > DATE '2025-01-20'")
+    ordered = (
+        "SELECT bool_and(here) FROM (SELECT part >= lag(part) OVER (ORDER BY place) IS NOT FALSE AS here FROM ("
+        "SELECT rowid AS place, epoch_us(snapshot_date) // (32 * 86400000000) AS part FROM stored.daily))"
+    )
+    second = publish(warehouse, published, "second", definition_version="e" * 64)
+    assert ask(published / second.name, ordered) == [(True,)]
+    assert second.marts != first.marts
