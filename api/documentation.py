@@ -45,8 +45,8 @@ _REPLAY: dict[str, Any] = {
 }
 _REVISED_ANSWERS = frozenset({"DealAnswer", "DealWithTimeline", "Timeline", "CommissionAnswer"})
 _LOCATED = frozenset({"/api/v1/deals", "/api/v1/imports"})
-READS_ONLY = "x-reads-only"
-"""Marks a POST that changes nothing: it looks at what is sent."""
+WRITES_NO_ENTRY = "x-writes-no-entry"
+"""Marks a POST that adds nothing to the log, and so has no receipt."""
 _CREDENTIALS: list[dict[str, list[str]]] = [{"HTTPBearer": []}, {"APIKeyCookie": []}]
 """Who writes must say who it is, in either way; routes that read say so themselves (`get_reader`)."""
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
@@ -141,7 +141,7 @@ def install(app: FastAPI) -> None:
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _document_headers(path, method, operation)
-                if method != "get" and not operation.get(READS_ONLY):
+                if method != "get" and not operation.get(WRITES_NO_ENTRY):
                     _document_receipt(operation["responses"])
                     operation.setdefault("security", _CREDENTIALS)
                 if "428" in operation["responses"]:

@@ -27,6 +27,7 @@ from api.routes import (
     pages,
     people,
     performance,
+    publications,
     sign_in,
 )
 from api.security import Guard, Meters
@@ -97,6 +98,7 @@ def create_app(settings: Settings, *, with_workspace: bool = True) -> FastAPI:
         sign_in.router,
         imports.router,
         jobs.router,
+        publications.router,
         operations.router,
         pages.router,
     ):

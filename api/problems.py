@@ -41,6 +41,7 @@ OWN_STATUSES: dict[str, int] = {
     "cross-site-request": 403,
     "address-not-found": 404,
     "agent-not-published": 404,
+    "publication-not-found": 404,
     "method-not-allowed": 405,
     "import-not-finished": 409,
     "recorded-before": 409,

@@ -6,18 +6,10 @@ from fastapi import APIRouter, Depends, Query
 
 from api import analyses
 from api.analyses import CalibrationScope
-from api.dependencies import MartsDep, ReadingActor, ServiceDep, refuse_unknown_parameters
+from api.dependencies import MartsDep, ReadingActor, refuse_unknown_parameters
 from api.documentation import EVERYWHERE, PUBLISHED
 from api.figures import Whose
-from api.paging import Cursor, Limit, begin_page, end_page
-from api.routes.performance import (
-    AsOf,
-    describe_freshness,
-    find_visible_agent,
-    may_see,
-    refuse_parameter,
-    resolve_day,
-)
+from api.questions import ListingDep, find_visible_agent, may_see, refuse_parameter
 from api.schemas import analyses as shapes
 from api.schemas.fields import ANY_TEXT, Day
 from ledger.vocabulary import AssetType, DealType
@@ -61,9 +53,8 @@ WhoseDep = Annotated[Whose, Depends(resolve_whose, scope="function")]
 
 @router.get("/funnel", responses=PUBLISHED, summary="From stage to stage")
 def list_funnel(
-    marts: MartsDep,
     whose: WhoseDep,
-    service: ServiceDep,
+    listing: ListingDep,
     asset_type: AssetType | None = None,
     deal_type: DealType | None = None,
     first: Annotated[
@@ -75,9 +66,6 @@ def list_funnel(
     by: Annotated[
         Literal["stage", "month"], Query(description="`month`: a row for each stage and month of entry.")
     ] = "stage",
-    as_of: AsOf = None,
-    cursor: Cursor = None,
-    limit: Limit = 200,
 ) -> shapes.FunnelPage:
     """Of the distinct deals that first entered a stage, how many reached any later one (but closed_lost) in the window.
 
@@ -86,124 +74,73 @@ def list_funnel(
     """
     if first and last and first > last:
         raise refuse_parameter("from", "The first day lies after the last.")
-    day = resolve_day(marts, as_of)
-    span = begin_page(marts, cursor, limit)
     rows = analyses.list_funnel(
-        marts,
+        listing.marts,
         whose,
         asset_type=asset_type,
         deal_type=deal_type,
         first=first,
         last=last,
         by_month=by == "month",
-        as_of=day,
-        span=span,
+        as_of=listing.day,
+        span=listing.span,
     )
-    page, following = end_page(marts, rows, span)
-    return shapes.FunnelPage(
-        items=[shapes.FunnelStepAnswer.model_validate(row) for row in page],
-        as_of=day,
-        next_cursor=following,
-        freshness=describe_freshness(marts, service),
-    )
+    return listing.answer(shapes.FunnelPage, shapes.FunnelStepAnswer, rows)
 
 
 @router.get("/cycle-times", responses=PUBLISHED, summary="How long it takes to win")
 def list_cycle_times(
-    marts: MartsDep,
     whose: WhoseDep,
-    service: ServiceDep,
+    listing: ListingDep,
     asset_type: AssetType | None = None,
     deal_type: DealType | None = None,
-    as_of: AsOf = None,
-    cursor: Cursor = None,
-    limit: Limit = 200,
 ) -> shapes.CycleTimePage:
     """Days from the first stage event to the win, up to the day asked about: mean and median of won deals, and the
     Kaplan-Meier median, which counts open deals at their age."""
-    day = resolve_day(marts, as_of)
-    span = begin_page(marts, cursor, limit)
-    rows = analyses.list_cycle_times(marts, whose, asset_type=asset_type, deal_type=deal_type, as_of=day, span=span)
-    page, following = end_page(marts, rows, span)
-    return shapes.CycleTimePage(
-        items=[shapes.CycleTimeAnswer.model_validate(row) for row in page],
-        as_of=day,
-        next_cursor=following,
-        freshness=describe_freshness(marts, service),
+    rows = analyses.list_cycle_times(
+        listing.marts, whose, asset_type=asset_type, deal_type=deal_type, as_of=listing.day, span=listing.span
     )
+    return listing.answer(shapes.CycleTimePage, shapes.CycleTimeAnswer, rows)
 
 
 @router.get("/calibration", responses=PUBLISHED, summary="Whose confidence can be believed")
 def list_calibration(
-    marts: MartsDep,
     whose: WhoseDep,
-    service: ServiceDep,
+    listing: ListingDep,
     scope: CalibrationScope | None = None,
-    as_of: AsOf = None,
-    cursor: Cursor = None,
-    limit: Limit = 200,
 ) -> shapes.CalibrationPage:
     """Confidence as it stood 30 days before the close against what came of it: Brier score and reliability by bin.
 
     The team's rows have the scopes team, stage and stage_default (what the defaults of the stages assumed); an agent's
     have the scope agent. Scores are null where fewer than 20 deals stand behind them.
     """
-    day = resolve_day(marts, as_of)
-    span = begin_page(marts, cursor, limit)
-    page, following = end_page(marts, analyses.list_calibration(marts, whose, scope=scope, as_of=day, span=span), span)
-    return shapes.CalibrationPage(
-        items=[shapes.CalibrationScoreAnswer.model_validate(row) for row in page],
-        as_of=day,
-        next_cursor=following,
-        freshness=describe_freshness(marts, service),
-    )
+    rows = analyses.list_calibration(listing.marts, whose, scope=scope, as_of=listing.day, span=listing.span)
+    return listing.answer(shapes.CalibrationPage, shapes.CalibrationScoreAnswer, rows)
 
 
 @router.get("/velocity", responses=PUBLISHED, summary="How long commissions take to be paid")
 def list_velocity(
-    marts: MartsDep,
     whose: WhoseDep,
-    service: ServiceDep,
-    as_of: AsOf = None,
-    cursor: Cursor = None,
-    limit: Limit = 200,
+    listing: ListingDep,
 ) -> shapes.PayoutVelocityPage:
     """Days from introduced to confirmed, confirmed to invoiced, invoiced to paid; mean, median and how many.
 
     Sales velocity, money per day, stands in the summary and in the daily series.
     """
-    day = resolve_day(marts, as_of)
-    span = begin_page(marts, cursor, limit)
-    page, following = end_page(marts, analyses.list_payout_velocity(marts, whose, as_of=day, span=span), span)
-    return shapes.PayoutVelocityPage(
-        items=[shapes.PayoutStepAnswer.model_validate(row) for row in page],
-        as_of=day,
-        next_cursor=following,
-        freshness=describe_freshness(marts, service),
-    )
+    rows = analyses.list_payout_velocity(listing.marts, whose, as_of=listing.day, span=listing.span)
+    return listing.answer(shapes.PayoutVelocityPage, shapes.PayoutStepAnswer, rows)
 
 
 @router.get("/lead-sources", responses=PUBLISHED, summary="What lead sources bring and cost")
 def list_lead_sources(
-    marts: MartsDep,
     whose: WhoseDep,
-    service: ServiceDep,
+    listing: ListingDep,
     lead_source: Annotated[
         str | None, Query(max_length=200, pattern=ANY_TEXT, description="One source alone, in the words of the import.")
     ] = None,
-    as_of: AsOf = None,
-    cursor: Cursor = None,
-    limit: Limit = 200,
 ) -> shapes.LeadSourcePage:
     """Commission yield, revenue per won deal and per open day, and ROI where a cost is known; first the total."""
-    day = resolve_day(marts, as_of)
-    span = begin_page(marts, cursor, limit)
-    page, following = end_page(
-        marts, analyses.list_lead_sources(marts, whose, lead_source=lead_source, as_of=day, span=span), span
+    rows = analyses.list_lead_sources(
+        listing.marts, whose, lead_source=lead_source, as_of=listing.day, span=listing.span
     )
-    return shapes.LeadSourcePage(
-        items=[shapes.LeadSourceAnswer.model_validate(row) for row in page],
-        as_of=day,
-        next_cursor=following,
-        freshness=describe_freshness(marts, service),
-    )
+    return listing.answer(shapes.LeadSourcePage, shapes.LeadSourceAnswer, rows)

@@ -22,7 +22,7 @@ from api.dependencies import (
     refuse_unknown_parameters,
     turn_away,
 )
-from api.documentation import EVERYWHERE, READS, READS_ONLY, WRITES, documented_key, problems
+from api.documentation import EVERYWHERE, READS, WRITES, WRITES_NO_ENTRY, documented_key, problems
 from api.idempotency import begin_once, keep_answer
 from api.import_orders import WantedImport, check_import, digest_files, note_import
 from api.parameters import Cursor, Limit, PathId
@@ -202,7 +202,7 @@ def list_mappings(session: Reading, actor: ReadingActor) -> shapes.MappingList:
     "/mappings/proposal",
     responses=WRITES,
     summary="Propose a mapping for files",
-    openapi_extra=shapes.form(shapes.PROPOSAL_FORM) | {READS_ONLY: True},
+    openapi_extra=shapes.form(shapes.PROPOSAL_FORM) | {WRITES_NO_ENTRY: True},
 )
 async def propose_mapping(request: Request, service: ServiceDep, _: Importer) -> shapes.ProposalAnswer:
     """Looks at the files and keeps nothing of them: what is what, how dates and numbers are written, which word means

@@ -259,30 +259,3 @@ class StageAnswer(Answer):
     gross_pipeline_value: MoneySum
     weighted_pipeline_value: MoneySum
     unconverted_count: int
-
-
-class MartAnswer(Answer):
-    """One mart of the published file and the digest of its rows."""
-
-    mart: str
-    row_count: int
-    digest: str
-
-
-class PublicationAnswer(Answer):
-    """The manifest of the published file."""
-
-    generation: int
-    file_name: str
-    log_size: int
-    log_last_hash: str | None
-    as_of_date: date
-    definition_version: str
-    business_timezone: str
-    reporting_currency: Currency
-    dbt_invocation_id: str | None
-    dbt_version: str | None
-    published_at: Time
-    checkpoint: str | None
-    stale: bool
-    marts: list[MartAnswer]

@@ -290,6 +290,8 @@ def test_lists_are_filtered_searched_sorted_and_paged(client: TestClient, people
         ("sort=title", "request-invalid"),
         ("stage=won", "request-invalid"),
         ("updated_since=2020-01-01", "request-invalid"),
+        ("updated_since=0001-01-01T00:00:00%2B14:00", "request-invalid"),
+        ("updated_since=9999-12-31T23:59:59-12:00", "request-invalid"),
         ("stage=proposal&stage=negotiation", "request-invalid"),
         ("cursor=nonsense", "cursor-invalid"),
     ],

@@ -25,7 +25,7 @@ from ledger.settings import Settings
 from ledger.store import Ledger
 from ledger.vocabulary import AssetType, CommissionType, DealType, PipelineStage
 from tests.api.conftest import Client, People, Person
-from tests.support.published_file import publish_sample
+from tests.support.published_file import publish_sample, write_sidecar
 
 About = Literal["deal", "line", "numbers", "nothing"]
 OWNERSHIPS: dict[About, tuple[str, ...]] = {
@@ -122,6 +122,7 @@ LINE = {"commission_type": "referral", "basis_amount": "1.00", "basis_currency":
 NEW_DEAL = {"title": "Tower", "asset_type": "office", "deal_type": "lease"}
 READ, WRITE, SETTLE, ACCESS = Action.READ_DEAL, Action.WRITE_DEAL, Action.SETTLE_COMMISSION, Action.MANAGE_ACCESS
 READ_LINE, SUMMARY = Action.READ_COMMISSION, Action.READ_SUMMARY
+PUBLISHED = "marts-000000000100-run1.duckdb"
 ROWS: dict[str, Row] = {
     "GET /deals": Row(READ, "deal", listed="deal_id"),
     "POST /deals": Row(WRITE, "numbers", lambda world: NEW_DEAL | {"agent_id": world.deal_agent.id}),
@@ -180,6 +181,8 @@ ROWS: dict[str, Row] = {
     "GET /deals/performance/benchmarks": Row(None, "nothing"),
     "GET /performance/leaderboard": Row(None, "nothing"),
     "GET /publication": Row(None, "nothing"),
+    "GET /publications": Row(None, "nothing"),
+    "POST /publication/rollback": Row(Action.ROLL_BACK, "nothing", {"file_name": PUBLISHED}),
     "POST /imports": Row(Action.IMPORT, "nothing", form={"mapping": "sample_crm"}),
     "GET /imports": Row(Action.IMPORT, "nothing"),
     "GET /imports/{import_id}": Row(Action.IMPORT, "nothing", prepare=_import),
@@ -203,7 +206,8 @@ def office(tmp_path_factory: pytest.TempPathFactory, template: tuple[Path, Peopl
     shutil.copytree(template[0], home)
     settings = Settings(home=home)
     everyone = vars(template[1]).values()
-    publish_sample(settings.published_dir, agents={person.id: person.name for person in everyone})
+    assert publish_sample(settings.published_dir, agents={person.id: person.name for person in everyone}) == PUBLISHED
+    write_sidecar(settings.published_dir, PUBLISHED)
     ledger = Ledger.open(settings.ledger_address, settings)
     with Client(create_app(settings, with_workspace=False), raise_server_exceptions=False) as client:
         yield client, ledger

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import polars as pl
 import yaml
 
+from ingestion.mart_digests import MartDigest
+from ingestion.publishing import Publication
 from ledger.settings import get_settings
 
 AS_OF = date(2025, 6, 30)
@@ -124,6 +127,17 @@ def publish_sample(
     pointer.write_text(name + "\n", encoding="utf-8")
     os.replace(pointer, published_dir / "CURRENT")  # noqa: PTH105 - the same call as the publisher's
     return name
+
+
+def write_sidecar(published_dir: Path, name: str, generation: int = 1) -> None:
+    """Lay beside a sample what a publisher says of its file, so that it can be listed and rolled back to."""
+    said = Publication(
+        name=name, generation=generation, log_size=100, log_last_hash="ab" * 32, as_of_date=AS_OF,
+        definition_version="d" * 64, business_timezone="Asia/Singapore", reporting_currency="SGD",
+        dbt_invocation_id="invocation", dbt_version="1.11.16", run_id=f"run{generation}", reference_digest="e" * 64,
+        published_at=datetime.now(UTC), marts=[MartDigest("deals", 6, "e" * 64)],
+    )  # fmt: skip
+    (published_dir / name).with_suffix(".json").write_bytes(msgspec.json.encode(said))
 
 
 def _write_agent(

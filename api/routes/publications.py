@@ -1,0 +1,118 @@
+"""What is published, what else is kept of it, and the way back to an earlier publication."""
+
+import dataclasses
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Security
+
+from api.dependencies import (
+    MartsDep,
+    Reading,
+    ReadingActor,
+    Service,
+    ServiceDep,
+    authenticate,
+    bearer_scheme,
+    cookie_scheme,
+    read_clock,
+    refuse_cross_site,
+    refuse_unknown_parameters,
+    turn_away,
+)
+from api.documentation import EVERYWHERE, PUBLISHED, WRITES, WRITES_NO_ENTRY, problems
+from api.problems import Problem
+from api.published import Marts
+from api.schemas import publications as shapes
+from ledger import access
+
+router = APIRouter(
+    prefix="/api/v1", tags=["performance"], dependencies=[Depends(refuse_unknown_parameters)], responses=EVERYWHERE
+)
+
+
+@router.get("/publication", responses=PUBLISHED, summary="The manifest of the published file")
+def read_publication(
+    marts: MartsDep, session: Reading, actor: ReadingActor, service: ServiceDep
+) -> shapes.PublicationAnswer:
+    """What is published: how much of the log, for which day, by which definitions, and a digest for each mart."""
+    access.authorize(session, actor, access.Action.READ_SUMMARY, actor.id)
+    return _describe(marts, service)
+
+
+@router.get("/publications", responses=problems(403), summary="Publications that are kept")
+def list_publications(session: Reading, actor: ReadingActor, service: ServiceDep) -> shapes.PublicationList:
+    """The newest first, as many as are kept (`DEALBOOK_KEEP_PUBLISHED`); readers see the current one."""
+    from ingestion import publishing
+
+    access.authorize(session, actor, access.Action.READ_SUMMARY, actor.id)
+    folder = service.settings.published_dir
+    if not folder.is_dir():
+        return shapes.PublicationList(items=[])
+    current = publishing.current_publication(folder)
+    return shapes.PublicationList(
+        items=[
+            shapes.KeptPublication(
+                file_name=each.name,
+                generation=each.generation,
+                log_size=each.log_size,
+                as_of_date=each.as_of_date,
+                definition_version=each.definition_version,
+                published_at=each.published_at,
+                rows=sum(mart.row_count for mart in each.marts),
+                is_current=current is not None and each.name == current.name,
+            )
+            for each in publishing.list_publications(folder)
+        ]
+    )
+
+
+def find_name(
+    request: Request,
+    service: ServiceDep,
+    _token: Annotated[object, Security(bearer_scheme)],
+    _session: Annotated[object, Security(cookie_scheme)],
+) -> str:
+    """Return the name of who asks to roll back, as the ledger knows them now; refuse whoever may not."""
+    refuse_cross_site(request)
+    with service.ledger.read() as session:
+        actor = authenticate(session, request)
+        if actor is None:
+            raise turn_away(request, service)
+        access.authorize(session, actor, access.Action.ROLL_BACK)
+        return access.get_user(session, actor.id).name
+
+
+@router.post(
+    "/publication/rollback",
+    responses=WRITES,
+    summary="Show an earlier publication again",
+    openapi_extra={WRITES_NO_ENTRY: True},
+)
+def roll_back(
+    body: shapes.Rollback, by: Annotated[str, Depends(find_name)], service: ServiceDep
+) -> shapes.PublicationAnswer:
+    """Everybody then sees its numbers, until the next refresh publishes anew; no deal and no entry is touched.
+
+    Who asked is kept among the publications. Sent again it leads to the same, so it needs no `Idempotency-Key`.
+    """
+    from ingestion.errors import PublicationMissing
+    from ingestion.publishing import rollback_publication
+
+    try:
+        rollback_publication(service.settings.published_dir, body.file_name, by=by)
+    except PublicationMissing as fact:
+        raise Problem(
+            "publication-not-found", "No such publication is kept. `GET /api/v1/publications` lists those that are."
+        ) from fact
+    with service.marts.read() as marts:
+        return _describe(marts, service)
+
+
+def _describe(marts: Marts, service: Service) -> shapes.PublicationAnswer:
+    publication = marts.publication
+    return shapes.PublicationAnswer(
+        **dataclasses.asdict(publication),
+        file_name=marts.file_name,
+        stale=publication.is_stale(read_clock(), service.stale_after),
+        marts=[shapes.MartAnswer.model_validate(mart) for mart in marts.list_marts()],
+    )
