@@ -150,7 +150,7 @@ class _Writing:
             self._text = bytearray()
             return
         index = len(self.upload.files)
-        if index == MOST_FILES:
+        if len(self.upload.files_of(self._part)) == MOST_FILES:
             refuse_field(self._part, f"Send at most {MOST_FILES} files at once.")
         self._name = plain_name(options[b"filename"].decode("utf-8", "replace"), index)
         place = self.upload.folder / str(index)

@@ -110,7 +110,9 @@ TimeGiven = Annotated[
     AwareDatetime,
     _refuse_unless_written(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", "2026-08-23T10:11:12Z, with its offset from UTC"),
     AfterValidator(_in_utc),
-    Field(examples=["2026-08-23T10:11:12Z"], description="With its offset from UTC; in UTC within the years 1 to 9999."),
+    Field(
+        examples=["2026-08-23T10:11:12Z"], description="With its offset from UTC; in UTC within the years 1 to 9999."
+    ),
 ]
 Identifier = Annotated[
     str, Field(min_length=1, max_length=64, pattern=TEXT, examples=["0198c6a2-6f1e-7c7a-9d5e-2f3a4b5c6d7e"])

@@ -67,8 +67,8 @@ class NewToken(Request):
     # JSON Schema calls 90.0 an integer, so it is one here.
     expires_in_days: Annotated[
         int,
+        Field(ge=1, le=3650, strict=True),  # before the validator, or the description would not know the bounds
         BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value),
-        Field(ge=1, le=3650, strict=True),
     ] = 365
 
 

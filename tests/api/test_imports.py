@@ -75,6 +75,15 @@ def wait_until_empty(folder: Path) -> None:
         time.sleep(0.02)
 
 
+def test_twenty_files_go_in_together_beside_their_mapping(send: Any, ended: Any) -> None:
+    """What the description allows is taken; one more is refused with the limit."""
+    files = [(f"deals-{number}.csv", "\n".join([DEALS, ROW.format(number % 9 + 1)])) for number in range(21)]
+    refused = send(*files)
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [{"location": "body.files", "message": "Send at most 20 files at once."}]
+    assert ended(send(*files[:20]))["state"] == "done"
+
+
 def test_an_import_accounts_for_every_row_and_again_adds_nothing(
     client: TestClient, ledger: Ledger, people: People, settings: Settings, send: Any, ended: Any
 ) -> None:

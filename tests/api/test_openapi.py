@@ -1,6 +1,7 @@
 """The description of the API is complete: statuses, problems, examples, money. What it promises, the guide shows."""
 
 import re
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,26 @@ def test_no_amount_is_a_number(document: dict[str, Any]) -> None:
                 types = {shape.get("type"), *(option.get("type") for option in shape.get("anyOf", []))}
                 assert "number" not in types, (name, field)
                 assert "string" in types, (name, field)
+
+
+def test_bounds_are_written_as_json_schema_has_them(document: dict[str, Any]) -> None:
+    """pydantic writes a bound that it cannot place as `ge` or `le`, which no client reads."""
+    days = document["components"]["schemas"]["NewToken"]["properties"]["expires_in_days"]
+    assert (days["minimum"], days["maximum"]) == (1, 3650)
+
+    def unknown(node: Any, place: str) -> Iterator[str]:
+        if isinstance(node, list):
+            node = dict(enumerate(node))
+        if isinstance(node, dict):
+            if node.get("type") in (
+                "integer",
+                "number",
+            ):  # the bounds of decimals, which are text, are in their pattern
+                yield from (place for word in ("ge", "gt", "le", "lt", "multiple_of") if word in node)
+            for name, child in node.items():
+                yield from unknown(child, f"{place}/{name}")
+
+    assert list(unknown(document, "")) == []
 
 
 def test_unknown_fields_are_refused_by_every_body(document: dict[str, Any]) -> None:
