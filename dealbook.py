@@ -62,10 +62,14 @@ def up(
 
 @app.command(epilog="Example: DEALBOOK_HOME=/srv/dealbook dealbook init")
 def init() -> None:
-    """Make the ledger, its folders and its keys; does nothing where they exist."""
+    """Make the ledger, its folders and its keys, and print the public one; makes nothing where they exist."""
+    from ledger.log.keys import trusted_keys
+
     settings = read_settings()
-    open_ledger(settings)
+    open_ledger(settings).close()
     out.print(f"The ledger is ready in {settings.home}")
+    for key in trusted_keys(settings.keys_dir).values():
+        out.print(f"Public key, for whoever verifies the log: {key.vkey}", markup=False)
 
 
 @app.command(epilog="Example: dealbook demo --deals 1000 --agents 10 --seed 7")

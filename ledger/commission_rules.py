@@ -131,6 +131,7 @@ def draft_status(
     now: datetime,
     commission_amount: Decimal | None = None,
     effective_at: datetime | None = None,
+    document_id: str | None = None,
 ) -> Draft:
     """Return the entry of a status move. Confirming fixes the amount: as given, as recorded, or basis x rate."""
     to_status = check_word(to_status, CommissionStatus, "to_status")
@@ -154,7 +155,9 @@ def draft_status(
         values["commission_amount"] = encode_value("commission_amount", amount)
     elif commission_amount is not None:
         raise Invalid("The amount is fixed by confirming; record an adjustment instead.", "commission_amount")
-    data = {"from": status.value, "to": to_status.value, "set": values}
+    data: Row = {"from": status.value, "to": to_status.value, "set": values}
+    if document_id is not None:
+        data["document_id"] = document_id
     return _draft(columns, "commission.status_changed", data, happened)
 
 

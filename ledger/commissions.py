@@ -107,10 +107,12 @@ def move_commission(
     *,
     commission_amount: Decimal | None = None,
     effective_at: datetime | None = None,
+    document_id: str | None = None,
 ) -> Commission:
     """Confirm, invoice, pay or write off (a manager's right, not on own lines): writes `commission.status_changed`.
 
-    Confirming computes basis x rate, rounded half up, unless an amount is given or was recorded.
+    Confirming computes basis x rate, rounded half up, unless an amount is given or was recorded. The entry names the
+    document of the deal that the move rests on, where there is one.
     """
     commission = get_commission(session, actor, commission_id, Action.SETTLE_COMMISSION)
     draft = draft_status(
@@ -119,6 +121,7 @@ def move_commission(
         now=now_utc(),
         commission_amount=commission_amount,
         effective_at=effective_at,
+        document_id=document_id,
     )
     record_entries(session, actor, [draft])
     return _COMMISSIONS.get_one(session, commission_id)

@@ -20,6 +20,7 @@ from api.writing import WriteRoute, writes
 from ledger import commissions
 from ledger.access import Action, get_deal
 from ledger.actors import Actor
+from ledger.deals import add_document
 from ledger.tables import Commission
 from ledger.vocabulary import CommissionStatus
 
@@ -125,6 +126,7 @@ def move_commission(
     """A manager's act, and never on their own line. `If-Match` is the commission's `revision` in quotes."""
     before = commissions.get_commission(session, actor, commission_id, Action.SETTLE_COMMISSION)
     revision.require(before.audit_log_seq)
+    document = body.document and add_document(session, actor, before.deal_id, **body.document.model_dump())
     commission = commissions.move_commission(
         session,
         actor,
@@ -132,6 +134,7 @@ def move_commission(
         body.to_status,
         commission_amount=body.commission_amount,
         effective_at=body.effective_at,
+        document_id=document.id if document else None,
     )
     leave_receipt(session, commission.deal_id, response)
     return _describe(commission, response)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from api.schemas.attachments import NewDocument
 from api.schemas.fields import ANY_TEXT, Answer, Currency, Identifier, Money, Note, Rate, Request, Time, TimeGiven
 from ledger.vocabulary import AdjustmentType, CommissionStatus, CommissionType, DisputeOutcome
 
@@ -42,6 +43,9 @@ class StatusMove(Request):
     to_status: CommissionStatus
     commission_amount: Money | None = Field(default=None, description="On confirming: instead of basis x rate.")
     effective_at: TimeGiven | None = None
+    document: NewDocument | None = Field(
+        default=None, description="The paper that the move rests on; it is added to the deal with it, or not at all."
+    )
 
 
 class NewAdjustment(Request):

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from ledger.store import Ledger
 from tests.api.conftest import People, Person, problem_of
 from tests.api.test_deals import open_deal
+from tests.support.ledger import read_log
 
 LINE = {
     "commission_type": "exclusive",
@@ -86,6 +88,25 @@ def test_a_line_is_confirmed_invoiced_and_paid_by_a_manager(
         assert response.headers["etag"] == f'"{line["revision"]}"'
         assert (line["status"], line[f"{status}_at"] is not None) == (status, True)
     assert line["commission_amount"] == "12000.00"
+
+
+def test_a_move_brings_the_paper_that_it_rests_on(
+    client: TestClient, people: People, ledger: Ledger, deal: dict[str, Any]
+) -> None:
+    """The deal has the document and the move's entry names it; a refused move leaves no document behind."""
+    line = record(client, people.manager, deal).json()
+    paper = {"document_type": "invoice", "title": "Invoice 7", "uri": "https://files.example/7"}
+    refused = settle(client, people.manager, line, "paid", document=paper)
+    assert (refused.status_code, problem_of(refused)) == (409, "commission-status-not-reachable")
+    address = f"/api/v1/deals/{deal['id']}/documents"
+    assert client.get(address, headers=people.manager.auth).json()["items"] == []
+    assert settle(client, people.manager, line, "confirmed", document=paper).status_code == 200
+    [document] = client.get(address, headers=people.manager.auth).json()["items"]
+    assert {name: document[name] for name in paper} == paper
+    added, moved = read_log(ledger)[-2:]
+    assert (added["type"], moved["type"]) == ("document.recorded", "commission.status_changed")
+    assert added["subject"]["id"] == document["id"]
+    assert moved["data"]["document_id"] == document["id"]
 
 
 def test_who_earns_a_commission_does_not_settle_it(client: TestClient, people: People, deal: dict[str, Any]) -> None:
