@@ -264,7 +264,8 @@ def _find_holder(
     secret_id, expires_at, ended_at, user_id, role, is_active = row
     if ended_at is not None or expires_at <= now_utc() or not is_active:
         return None
-    actor = Actor("user", user_id, role, secret_id if is_token else None, request_id)
+    sees_all = settings_of(session).agents_see_all_numbers
+    actor = Actor("user", user_id, role, secret_id if is_token else None, request_id, sees_all_numbers=sees_all)
     session.info.setdefault("callers", set()).add((actor.id, actor.role, actor.token_id))
     return actor
 
