@@ -23,7 +23,7 @@ from api.figures import (
     WindowCurrencyFigures,
     WindowFigures,
 )
-from api.published import EVERYTHING, Marts, Span, cast_to, columns_of
+from api.published import EVERYTHING, Marts, Span, columns_of
 from api.team_figures import EVERYONE, find_median_cycle, list_team_currencies, read_team_snapshot
 
 ZERO = Decimal("0.00")
@@ -238,19 +238,22 @@ def list_leaders(
 
 
 def _measure_currencies(marts: Marts, agent_id: str, window: Window) -> list[WindowCurrencyFigures]:
-    before = window.first - timedelta(days=1) if window.first else None
-    differences = ", ".join(
-        f"sum(ends.{field.name} - coalesce(starts.{field.name}, 0)){cast_to(field.type) or '::BIGINT'} AS {field.name}"
-        for field in fields(WindowCurrencyFigures)
-        if field.name != "currency"
-    )
-    return marts.rows_as(
-        WindowCurrencyFigures,
-        f"SELECT ends.currency, {differences} FROM agent_currency_snapshots AS ends"  # noqa: S608 - our own names
-        " LEFT JOIN agent_currency_snapshots AS starts ON starts.agent_id = ends.agent_id"
-        " AND starts.currency = ends.currency AND starts.snapshot_date = ?"
-        " WHERE (ends.agent_id = ? OR ? = ?) AND ends.snapshot_date = ? GROUP BY ends.currency ORDER BY ends.currency",
-        [before, agent_id, agent_id, EVERYONE.agent_id, window.last],
+    """Subtract day from day here: the days are asked for again, and joining the table with itself is dearer."""
+    starts = list_currency_figures(marts, agent_id, window.first - timedelta(days=1)) if window.first else []
+    before = {figures.currency: figures for figures in starts}
+    return [
+        _subtract_currency(end, before.get(end.currency)) for end in list_currency_figures(marts, agent_id, window.last)
+    ]
+
+
+def _subtract_currency(end: CurrencyFigures, start: CurrencyFigures | None) -> WindowCurrencyFigures:
+    return WindowCurrencyFigures(
+        currency=end.currency,
+        deals_closed_won=end.deals_closed_won - (start.deals_closed_won if start else 0),
+        won_value=end.won_value - (start.won_value if start else ZERO),
+        lost_value=end.lost_value - (start.lost_value if start else ZERO),
+        confirmed_commission_amount=end.confirmed_commission_amount
+        - (start.confirmed_commission_amount if start else ZERO),
     )
 
 

@@ -32,10 +32,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 def test_the_loop_and_the_models_agree_on_every_agent_and_day(built: Settings) -> None:
     """Counts, cycles and amounts of four agents on three days are equal to the cent and the microsecond."""
-    agents, made, agent_days = bench_ledger.loop_over(built)
-    assert agents >= 4
-    assert made == agents * len(bench_ledger.MEASURED_DAYS)
-    assert agent_days > made
+    loop = bench_ledger.loop_over(built)
+    assert loop.agents >= 4
+    assert loop.made == loop.agents * len(bench_ledger.MEASURED_DAYS)
+    assert loop.agent_days > loop.made
+    assert loop.cpu_seconds > 0
 
 
 def test_a_number_on_which_they_differ_stops_the_bench(built: Settings) -> None:
@@ -47,3 +48,20 @@ def test_a_number_on_which_they_differ_stops_the_bench(built: Settings) -> None:
         )
     with pytest.raises(RuntimeError, match="the loop gives"):
         bench_ledger.loop_over(built)
+
+
+def test_ratios_are_of_like_with_like() -> None:
+    """An agent's day against an agent's day; a process with its start against a process with its start."""
+    figures = bench_ledger.LedgerFigures(
+        entries=1,
+        landed_per_second=1,
+        landed_per_cpu_second=1,
+        agents=10,
+        agent_days=1_000,
+        loop_seconds=0.01,
+        loop_start_seconds=1,
+        snapshot_seconds=0.5,
+        command_seconds=5,
+    )
+    assert figures.work_ratio == pytest.approx(0.01 / 0.0005)
+    assert figures.command_ratio == pytest.approx((1 + 10 * bench_ledger.DAYS * 0.01) / 5)
