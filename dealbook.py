@@ -328,8 +328,9 @@ def bench(
     moves: Annotated[int, typer.Option(help="Stage moves of each connection in a round.", min=1)] = 250,
 ) -> None:
     """Measure refreshes beside a bare `dbt build`, summaries over HTTP beside a constant, the models at size beside SQL
-    tuned by hand, the log's way to raw, snapshots by a plain loop, stage moves over HTTP beside a bare one-row commit, and pages in a browser
-    beside a bare page. Prints a table for each, and one of figures beside aims. Tables and plots: home/bench.
+    tuned by hand, the log's way to raw, snapshots by a plain loop, stage moves over HTTP beside a bare one-row commit,
+    and pages in a browser beside a bare page. Prints a table for each, and one of figures beside aims. Tables and
+    plots: home/bench.
     """
     from orchestration.bench_aims import report_aims
 

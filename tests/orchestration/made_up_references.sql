@@ -1,6 +1,6 @@
 -- Reference figures of every kind, with what is awkward in them: an address that went to another agent, targets that are
 -- revised, costs that are corrected, costs of no source and of the agency, commissions of deals by id and by reference in
--- two currencies, benchmarks that contradict each other.
+-- two currencies, benchmarks that contradict each other, a rate and costs from before the first entry.
 INSERT INTO raw.people SELECT 200000000 + i, 'agent-' || i, 'user.changed', NULL, 'A' || i % 9 || '@x.example', NULL, NULL,
     NULL, 'tester', now(), now() FROM range(11) t(i);
 INSERT INTO raw.people SELECT 300000000, 'agent-1', 'user.changed', 'Once more', NULL, NULL, NULL, NULL, 'tester', now(), now();
@@ -20,3 +20,4 @@ INSERT INTO raw.performance_benchmarks SELECT 'b' || i,
     CASE WHEN i % 3 = 0 THEN 'office' END, CASE WHEN i % 4 = 0 THEN 'lease' END, ['industry_avg', 'top_quartile'][1 + i % 2],
     30 + i % 11, NULL, NULL, CASE i % 7 WHEN 0 THEN 'SG' WHEN 1 THEN 'MY' END, DATE '2022-01-01' + (i % 20 * 30)::INT, 's', NULL,
     NULL, 'f', 'f', i, now(), i % 13 > 0 FROM range(400) t(i);
+INSERT INTO raw.fx_rates VALUES ('early', 'USD', 'SGD', 1.25, DATE '2021-11-01', 's', 'f', 'f', 1, now());

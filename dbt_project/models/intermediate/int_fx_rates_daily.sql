@@ -15,16 +15,15 @@ rate_spans as (
     from rates
 ),
 
+-- Every day since the first rate, for what is dated before the first entry: a cost is of its whole month.
 final as (
     select
-        rate_spans.currency,
-        days.snapshot_date,
-        rate_spans.rate
+        currency,
+        {{ each_day(
+            'effective_date', 'coalesce(' ~ dbt.dateadd('day', -1, 'next_effective_date') ~ ', ' ~ as_of_date() ~ ')'
+        ) }} as snapshot_date,
+        rate
     from rate_spans
-    inner join days
-        on
-            rate_spans.effective_date <= days.snapshot_date
-            and (rate_spans.next_effective_date is null or rate_spans.next_effective_date > days.snapshot_date)
     union all
     select
         {{ reporting_currency() }} as currency,
