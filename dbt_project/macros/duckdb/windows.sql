@@ -1,9 +1,12 @@
-{#- A struct around the value tells "set to null" from "not touched". -#}
+{#-
+A struct around the value tells "set to null" from "not touched". Most entries clear nothing, and a null is looked through
+for nothing.
+-#}
 {% macro duckdb__last_set(column, window) -%}
     (
         last_value(
             case
-                when {{ column }} is not null or list_contains(string_split(cleared, ','), '{{ column }}')
+                when {{ column }} is not null or contains(',' || cleared || ',', ',{{ column }},')
                     then struct_pack(kept := {{ column }})
             end ignore nulls
         ) over {{ window }}
