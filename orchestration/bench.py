@@ -122,15 +122,18 @@ def _refresh_warm(place: Settings, environment: dict[str, str]) -> float:
     """
     from orchestration.refresh import refresh
 
-    seconds = 0.0
-    for seed in (9_001, 9_002):
+    published: list[float] = []
+    seed = 9_000
+    while len(published) < 2:
+        seed += 1
         _measure([sys.executable, "-m", "dealbook", "demo", "--deals", "3", "--seed", str(seed)], environment)
         started = time.monotonic()
         report = refresh(place)
-        seconds = time.monotonic() - started
-        if report.outcome != "published":
+        if report.outcome == "failed":
             raise RuntimeError(report.render())
-    return seconds
+        if report.outcome == "published":  # otherwise the sample's dirt took all three
+            published.append(time.monotonic() - started)
+    return published[-1]
 
 
 def _measure_dbt_build(home: Path, copy: Path, environment: dict[str, str]) -> tuple[float, float]:

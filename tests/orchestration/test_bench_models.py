@@ -32,8 +32,8 @@ def test_the_statements_of_a_mart_give_what_dbt_gives(tmp_path: Path) -> None:
         ours, theirs = f"SELECT * FROM marts.{SNAPSHOTS}", f"SELECT * FROM by_dbt.marts.{SNAPSHOTS}"
         [(rows,)] = connection.execute(f"SELECT count(*) FROM ({ours})").fetchall()
         assert rows > 1_000
-        assert not connection.execute(f"({ours} EXCEPT ALL {theirs}) UNION ALL ({theirs} EXCEPT ALL {ours})").fetchall()
-        made = connection.execute(
-            "SELECT DISTINCT table_name FROM duckdb_tables() WHERE schema_name = 'marts'"
-        ).fetchall()
+        different = f"({ours} EXCEPT ALL {theirs}) UNION ALL ({theirs} EXCEPT ALL {ours})"
+        assert not connection.execute(different).fetchall()
+        tables = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts' AND database_name = 'warehouse'"
+        made = connection.execute(tables).fetchall()
         assert {name for (name,) in made} == {SNAPSHOTS, "agent_currency_snapshots", "deal_revisions"}
