@@ -17,7 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
@@ -67,11 +68,11 @@ def run_bench_moves(settings: Settings, console: Console, *, rounds: int, moves:
             for name, command in (("yardstick", bare), ("dealbook", ours))
         }
         for name, service in services.items():
-            _drive(name, service, token, deals, WARM_UP, 0)
+            _drive(name, service, token, deals, WARM_UP)
         for number in range(1, rounds + 1):
             for name, service in services.items():
                 console.print(f"{name}, round {number} of {rounds} ...")
-                found.append(_drive(name, service, token, deals, moves, number))
+                found.append(_drive(name, service, token, deals, moves))
     _report(settings, console, found)
     return found
 
@@ -96,10 +97,11 @@ def _make_office(home: Path) -> tuple[str, list[str]]:
 
 @dataclass(frozen=True)
 class Service:
-    """A service under measurement: its port and process."""
+    """A service under measurement: its port and process, and how often each deal was moved there."""
 
     port: int
     pid: int
+    moved: Counter[str] = field(default_factory=Counter)
 
 
 @contextlib.contextmanager
@@ -119,7 +121,7 @@ def serving(command: list[str], environment: dict[str, str], log: Path) -> Itera
         process.wait(60)
 
 
-def _drive(name: str, service: Service, token: str, deals: list[str], moves: int, number: int) -> Round:
+def _drive(name: str, service: Service, token: str, deals: list[str], moves: int) -> Round:
     """Send `moves` moves over each of the connections at once and return what was measured."""
     latencies: list[float] = []
     failures: list[str] = []
@@ -133,7 +135,8 @@ def _drive(name: str, service: Service, token: str, deals: list[str], moves: int
         for move in range(moves):
             # Every deal is moved about equally often, always to another stage than before.
             deal = mine[move % len(mine)]
-            stage = STAGES[(number * (moves // len(mine) + 1) + move // len(mine)) % len(STAGES)]
+            stage = STAGES[service.moved[deal] % len(STAGES)]
+            service.moved[deal] += 1
             started = time.perf_counter()
             connection.request("POST", f"/api/v1/deals/{deal}/stage", json.dumps({"to_stage": stage}), headers)
             answer = connection.getresponse()
