@@ -23,7 +23,7 @@ from ledger.actors import SYSTEM, Actor
 from ledger.auth_log import CHAIN as AUTH_CHAIN
 from ledger.auth_log import record_log_in
 from ledger.checks import check_text, check_word
-from ledger.databases import hold, hold_row
+from ledger.databases import hold, hold_row, is_sqlite
 from ledger.errors import (
     CommissionNotFound,
     DealNotFound,
@@ -35,7 +35,7 @@ from ledger.errors import (
     TokenNotFound,
     UserNotFound,
 )
-from ledger.fold import record_entries
+from ledger.fold import forget_callers, record_entries
 from ledger.identifiers import new_id
 from ledger.log.chain import now_utc
 from ledger.log.entry import Draft
@@ -49,6 +49,7 @@ __all__ = ["RIGHTS", "SYSTEM", "Action", "Actor", "Line", "Scope", "authorize", 
 
 LOGIN_LINK_VALID = timedelta(minutes=15)
 SESSION_VALID = timedelta(hours=12)
+_Caller = tuple[str, Role, str | None]
 
 
 def authorize(session: Session, actor: Actor, action: Action, target: Target = None) -> None:
@@ -69,21 +70,54 @@ def authorize(session: Session, actor: Actor, action: Action, target: Target = N
 
 def _check_caller(session: Session, actor: Actor) -> None:
     """Raise unless user and token are good now; asked once in a transaction, unless one of them changes in it."""
-    good = session.info.setdefault("callers", set())
-    if (actor.id, actor.role, actor.token_id) in good:
-        return
-    user = _USERS.first(session, id=actor.id)
-    if user is None or user != (actor.role, True):
+    caller = (actor.id, actor.role, actor.token_id)
+    if caller not in session.info.setdefault("callers", set()):
+        _look_up(session, caller, _USERS, _TOKENS)
+        _note_caller(session, caller)
+
+
+def _note_caller(session: Session, caller: _Caller) -> None:
+    """Keep in mind that a caller is good; where many write at once that is asked again before the commit."""
+    session.info.setdefault("callers", set()).add(caller)
+    if session.info.get("is_writing") and not is_sqlite(session.info["connection"].dialect):
+        session.info["confirm"] = _confirm_callers
+        if caller not in session.info.get("confirmed", ()):
+            session.info.setdefault("unconfirmed", set()).add(caller)
+
+
+def _confirm_callers(session: Session) -> None:
+    """Raise unless all callers of this transaction are still good, and keep them so until it has ended.
+
+    Whoever withdraws a right waits for that, or has done it before and is heard here: no change is committed after a
+    withdrawal that was allowed before it. The rows of callers are held last, so that nobody waits in a circle.
+    """
+    for caller in sorted(session.info.pop("unconfirmed", ()), key=str):
+        _look_up(session, caller, _USERS_HELD, _TOKENS_HELD)
+        session.info.setdefault("confirmed", set()).add(caller)
+
+
+def _look_up(session: Session, caller: _Caller, users: Statement, tokens: Statement) -> None:
+    user_id, role, token_id = caller
+    if users.first(session, id=user_id) != (role, True):
         raise NotPermitted("Your rights have changed. Log in again.")
-    if actor.token_id is not None:
-        token = _TOKENS.first(session, id=actor.token_id)
+    if token_id is not None:
+        token = tokens.first(session, id=token_id)
         if token is None or token[1] is not None or token[0] <= now_utc():
             raise NotPermitted("This token no longer works. Ask an administrator for a new one.")
-    good.add((actor.id, actor.role, actor.token_id))
 
 
-_USERS = Statement(select(User.role, User.active).where(User.id == bindparam("id")))
-_TOKENS = Statement(select(ApiToken.expires_at, ApiToken.revoked_at).where(ApiToken.id == bindparam("id")))
+def _begin_managing(session: Session, actor: Actor) -> None:
+    """Raise unless `actor` may manage users and tokens, and keep others from it until this transaction ends."""
+    authorize(session, actor, Action.MANAGE_ACCESS)
+    hold(session, "sys")
+    forget_callers(session)  # while this one waited, its own right may have been withdrawn
+    authorize(session, actor, Action.MANAGE_ACCESS)
+
+
+_users = select(User.role, User.active).where(User.id == bindparam("id"))
+_tokens = select(ApiToken.expires_at, ApiToken.revoked_at).where(ApiToken.id == bindparam("id"))
+_USERS, _TOKENS = Statement(_users), Statement(_tokens)
+_USERS_HELD, _TOKENS_HELD = Statement(_users.with_for_update(read=True)), Statement(_tokens.with_for_update(read=True))
 _DEALS = RowByKey(AgentDeal)
 _COMMISSIONS = RowByKey(Commission)
 _DEAL_OF = Statement(select(Commission.deal_id).where(Commission.id == bindparam("id")))
@@ -127,8 +161,7 @@ def get_commission(
 
 def create_user(session: Session, actor: Actor, *, name: str, email: str | None = None, role: Role) -> User:
     """Record a user (an admin's right). Raises `EmailTaken`."""
-    authorize(session, actor, Action.MANAGE_ACCESS)
-    hold(session, "sys")
+    _begin_managing(session, actor)
     user_id = new_id()
     email = _check_email(email)
     if email is not None and session.scalar(select(User.id).where(User.email == email)):
@@ -140,8 +173,7 @@ def create_user(session: Session, actor: Actor, *, name: str, email: str | None 
 
 def change_user(session: Session, actor: Actor, user_id: str, changes: dict[str, Any]) -> User:
     """Change name, email, role or active of a user (an admin's right)."""
-    authorize(session, actor, Action.MANAGE_ACCESS)
-    hold(session, "sys")
+    _begin_managing(session, actor)
     user = get_user(session, user_id)
     values: dict[str, Any] = {}
     if "name" in changes:
@@ -258,15 +290,20 @@ _SESSION_HOLDERS = _holders(WorkspaceSession, WorkspaceSession.ended_at)
 def _find_holder(
     session: Session, holders: Statement, secret: str, request_id: str | None, *, is_token: bool
 ) -> Actor | None:
-    row = holders.first(session, digest=_digest(session, secret))
+    found: dict[tuple[bool, str], Any] = session.info.setdefault("holders", {})
+    row = found.get((is_token, secret))  # one that is committed together with this one may have been the same caller's
     if row is None:
-        return None
+        if is_token and not (_TOKEN.match(secret) and _checksum(secret[:-6]) == secret[-6:]):
+            return None
+        row = holders.first(session, digest=_digest(session, secret))
+        if row is None:
+            return None
+        found[is_token, secret] = row
     secret_id, expires_at, ended_at, user_id, role, is_active = row
     if ended_at is not None or expires_at <= now_utc() or not is_active:
         return None
-    sees_all = settings_of(session).agents_see_all_numbers
-    actor = Actor("user", user_id, role, secret_id if is_token else None, request_id, sees_all_numbers=sees_all)
-    session.info.setdefault("callers", set()).add((actor.id, actor.role, actor.token_id))
+    actor = Actor("user", user_id, role, secret_id if is_token else None, request_id)
+    _note_caller(session, (actor.id, actor.role, actor.token_id))
     return actor
 
 
@@ -277,8 +314,7 @@ def create_token(
 
     It expires at `expires_at` (aware), by default in 365 days.
     """
-    authorize(session, actor, Action.MANAGE_ACCESS)
-    hold(session, "sys")
+    _begin_managing(session, actor)
     user = get_user(session, user_id)
     body = "dbk_" + _make_secret()
     secret = body + _checksum(body)
@@ -301,15 +337,12 @@ def create_token(
 
 def find_token(session: Session, secret: str, *, request_id: str | None = None) -> Actor | None:
     """Return who bears this token, or None when it is malformed, unknown, expired, revoked or its user inactive."""
-    if not _TOKEN.match(secret) or _checksum(secret[:-6]) != secret[-6:]:
-        return None
     return _find_holder(session, _TOKEN_HOLDERS, secret, request_id, is_token=True)
 
 
 def revoke_token(session: Session, actor: Actor, token_id: str) -> None:
     """Make a token useless from the next request on (an admin's right). Repeating it changes nothing."""
-    authorize(session, actor, Action.MANAGE_ACCESS)
-    hold(session, "sys")
+    _begin_managing(session, actor)
     token = hold_row(session, ApiToken, token_id)
     if token is None:
         raise TokenNotFound(token_id)
@@ -384,6 +417,7 @@ def end_session(session: Session, secret: str) -> None:
         .where(WorkspaceSession.digest == _digest(session, secret), WorkspaceSession.ended_at.is_(None))
         .values(ended_at=now_utc())
     )
+    forget_callers(session)
 
 
 def count_users(session: Session) -> int:

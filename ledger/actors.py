@@ -11,7 +11,7 @@ class Actor:
     """The one responsible for a change; copied into every entry.
 
     `token_id` names the API token used, `request_id` the HTTP request, `idempotency_digest` the SHA-256 (hex) of the
-    request's `Idempotency-Key`. `sees_all_numbers` widens what the role may read, by a setting of the installation.
+    request's `Idempotency-Key`.
     """
 
     kind: Literal["user", "system"]
@@ -20,7 +20,6 @@ class Actor:
     token_id: str | None = None
     request_id: str | None = None
     idempotency_digest: str | None = None
-    sees_all_numbers: bool = False
 
 
 SYSTEM = Actor(kind="system", id="00000000-0000-7000-8000-000000000000", role=Role.ADMIN)

@@ -119,17 +119,28 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        text = format_time(value)
-        return text if dialect.name == "sqlite" else value
+        return _write_text(value) if dialect.name == "sqlite" else _write_aware(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - signature
         return _read_time(value)
 
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Return what writes a value, with no step between."""
+        return _write_text if dialect.name == "sqlite" else _write_aware
+
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002 - signature
         """Return what reads a value, with no step between: times are read more often than anything else."""
         return _read_time
+
+
+def _write_text(value: datetime | None) -> str | None:
+    return None if value is None else format_time(value)
+
+
+def _write_aware(value: datetime | None) -> datetime | None:
+    if value is not None:
+        format_time(value)  # a naive time raises
+    return value
 
 
 def _read_time(value: Any) -> datetime | None:

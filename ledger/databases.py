@@ -21,7 +21,7 @@ from ledger.errors import LedgerNotAnswering, WriteContended
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another."""
 
-_WRITERS = 16
+_WRITERS = 4
 _CONTENDED = {
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
@@ -55,13 +55,20 @@ def sqlite_path(address: str) -> Path | None:
 
 
 def make_engines(address: str) -> tuple[Engine, Engine]:
-    """Return engines for reading and for writing, which share their connections."""
+    """Return engines for reading and for writing; on a server they share their connections.
+
+    On SQLite a connection is for one or the other for good: saying so anew makes it forget its prepared statements.
+    """
     url = parse_address(address)
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, pool_size=20, max_overflow=20, pool_use_lifo=True)  # its cache is still warm
-        event.listen(engine, "connect", _set_pragmas)
-        event.listen(engine, "begin", _begin)
-        return engine, engine.execution_options(dealbook_write=True)
+        readers = create_engine(url, pool_size=20, max_overflow=20, pool_use_lifo=True)  # its cache is still warm
+        event.listen(readers, "connect", _set_pragmas)
+        event.listen(readers, "connect", _refuse_writing)
+        event.listen(readers, "begin", _begin)
+        writer = create_engine(url, pool_size=1, max_overflow=20, pool_use_lifo=True)
+        event.listen(writer, "connect", _set_pragmas)
+        event.listen(writer, "begin", _begin)
+        return readers, writer.execution_options(dealbook_write=True)
     engine = create_engine(
         url,
         pool_size=20,
@@ -112,6 +119,12 @@ def hold_row(session: Session, model: type[AnyModel], key: str) -> AnyModel | No
     return session.get(model, key, with_for_update=True, populate_existing=True)
 
 
+def is_undone(driver: Any) -> bool:
+    """Whether the driver's connection has lost its transaction, as SQLite does when the disk is full or fails."""
+    in_transaction = getattr(driver, "in_transaction", None)
+    return not in_transaction if in_transaction is not None else driver.info.transaction_status.name == "IDLE"
+
+
 def defer_foreign_keys(connection: Connection) -> None:
     """Let rows of this transaction point at what is not there until it commits."""
     is_lite = is_sqlite(connection.dialect)
@@ -143,7 +156,10 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA cache_size = -32768")  # KiB; bulk imports touch many pages of the indexes
 
 
+def _refuse_writing(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA query_only = ON")
+
+
 def _begin(connection: Connection) -> None:
     is_write = connection.get_execution_options().get("dealbook_write", False)
-    connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if is_write else 'ON'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")

@@ -1,14 +1,13 @@
-"""Reading deals: pages of them, one deal's timeline, the counts of the board. Nothing here writes."""
+"""Reading deals: pages of them, the counts of the board. Nothing here writes."""
 
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Select, Tuple, and_, bindparam, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Select, Tuple, and_, exists, func, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ledger.access import get_deal
@@ -16,12 +15,6 @@ from ledger.actors import Actor
 from ledger.checks import CENT, check_text
 from ledger.columns import UtcDateTime, format_time, parse_time
 from ledger.errors import CursorInvalid, Invalid
-from ledger.fold import COMMITTED
-from ledger.log.chain import now_utc
-from ledger.log.entry import decode_body
-from ledger.log.sequencing import every_entry
-from ledger.log.texts import read_texts
-from ledger.statements import RowByKey, Statement
 from ledger.tables import AgentDeal, DealContact, DealDocument
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage, Role
 
@@ -143,118 +136,6 @@ def list_documents(session: Session, actor: Actor, deal_id: str) -> Sequence[Dea
     """Return a deal's documents, oldest first."""
     get_deal(session, actor, deal_id)
     return session.scalars(select(DealDocument).where(DealDocument.deal_id == deal_id).order_by(DealDocument.id)).all()
-
-
-@dataclass(slots=True)  # not frozen: making a frozen one takes five times as long, and each move makes many
-class TimelineItem:
-    """One entry of a deal's chain, for people.
-
-    `kind` is the entry's type; `data` its data with commitments replaced by the texts behind them (None where erased).
-    `n` is None in the transaction that writes the entry where the leaf index is given after the commit.
-    For stage events `duration_seconds` is the time until the next one, or for the last until now, the cancelling or
-    (closed deals) None.
-    """
-
-    kind: str
-    at: datetime
-    effective_at: datetime
-    n: int | None
-    seq: int
-    hash: str
-    actor_id: str
-    subject_kind: str
-    subject_id: str
-    data: dict[str, Any]
-    stage_event_id: str | None = None
-    from_stage: PipelineStage | None = None
-    to_stage: PipelineStage | None = None
-    duration_seconds: float | None = None
-    is_current: bool = False
-
-
-class _Told(NamedTuple):
-    """An entry of a deal's chain, with the `data` of its body."""
-
-    n: int | None
-    seq: int
-    type: str
-    at: datetime
-    effective_at: datetime
-    hash: bytes
-    actor_id: str
-    subject_kind: str
-    subject_id: str
-    data: dict[str, Any]
-
-
-_DEALS = RowByKey(AgentDeal)
-_entries = every_entry().c
-_CHAIN_OF_DEAL = Statement(
-    select(*(_entries[name] for name in (*_Told._fields[:-1], "body"))).where(_entries.chain == bindparam("chain"))
-)
-
-
-def list_timeline(session: Session, deal_id: str, actor: Actor | None = None) -> list[TimelineItem]:
-    """Return everything that happened to a deal, by effective time and order of arrival; checks `actor` if given."""
-    return tell_timeline(session, get_deal(session, actor, deal_id) if actor else _DEALS.get_one(session, deal_id))
-
-
-def tell_timeline(session: Session, deal: AgentDeal) -> list[TimelineItem]:
-    """Return everything that happened to a deal that the caller has read, and may."""
-    found = _CHAIN_OF_DEAL.all(session, chain=f"deal:{deal.id}")
-    rows = [_Told._make((*row[:-1], decode_body(row[-1])["data"])) for row in found]
-    rows.sort(key=attrgetter("effective_at", "seq"))
-    places = [place for row in rows for place in _committed_places(row.subject_kind, row.data)]
-    texts = read_texts(session, {owner[key] for owner, key in places})
-    for owner, key in places:
-        owner[key] = texts.get(owner[key])
-    durations = _measure_stages(rows, deal)
-    items = []
-    for row in rows:
-        event = row.data.get("stage_event")
-        seconds, is_current = durations.get(event["id"], (None, False)) if event else (None, False)
-        items.append(
-            TimelineItem(
-                kind=row.type,
-                at=row.at,
-                effective_at=row.effective_at,
-                n=row.n,
-                seq=row.seq,
-                hash=row.hash.hex(),
-                actor_id=row.actor_id,
-                subject_kind=row.subject_kind,
-                subject_id=row.subject_id,
-                data=row.data,
-                stage_event_id=event["id"] if event else None,
-                from_stage=PipelineStage(event["from"]) if event and event["from"] else None,
-                to_stage=PipelineStage(event["to"]) if event else None,
-                duration_seconds=seconds,
-                is_current=is_current,
-            )
-        )
-    return items
-
-
-def _committed_places(kind: str, data: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """Return where in an entry's `data` a commitment stands for a text: the dictionary and its key."""
-    places = []
-    if values := data.get("set"):
-        places = [(values, column) for column in COMMITTED.get(kind, ()) if values.get(column)]
-    places += [(data, key) for key in ("note", "reason") if data.get(key)]
-    if (event := data.get("stage_event")) and event.get("note"):
-        places.append((event, "note"))
-    return places
-
-
-def _measure_stages(rows: Sequence[_Told], deal: AgentDeal) -> dict[str, tuple[float | None, bool]]:
-    """Stage event id -> (seconds until the next event, whether it is the current one), of rows in their order."""
-    events = [(row.data["stage_event"]["id"], row.effective_at) for row in rows if "stage_event" in row.data]
-    ends: list[datetime | None] = [moment for _, moment in events[1:]]
-    ends.append({DealStatus.OPEN: now_utc(), DealStatus.CANCELLED: deal.cancelled_at}.get(deal.status))
-    return {
-        event_id: (None if end is None else max(0.0, (end - moment).total_seconds()), index == len(events))
-        for index, ((event_id, moment), end) in enumerate(zip(events, ends, strict=True), start=1)
-    }
 
 
 @dataclass(slots=True)

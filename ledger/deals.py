@@ -18,13 +18,10 @@ from ledger.checks import check_optional_text
 from ledger.deal_lists import (
     DealFilter,
     StageCount,
-    TimelineItem,
     list_contacts,
     list_deals,
     list_documents,
-    list_timeline,
     pipeline_counts,
-    tell_timeline,
 )
 from ledger.deal_rules import (
     CHANGEABLE,
@@ -50,6 +47,7 @@ from ledger.log.texts import erase_texts
 from ledger.statements import RowByKey, Statement
 from ledger.store import settings_of
 from ledger.tables import AgentDeal, DealContact, DealDocument, IdempotencyKey, StageEvent, User
+from ledger.timeline import TimelineItem, list_timeline, tell_timeline
 from ledger.vocabulary import PipelineStage
 
 __all__ = [

@@ -18,7 +18,7 @@ from ledger.actors import Actor
 from ledger.columns import encode_json
 from ledger.log.chain import append_entries
 from ledger.log.entry import Draft, Entry
-from ledger.statements import Statement, forget_rows, insert_rows
+from ledger.statements import Statement, change_row, insert_rows
 from ledger.tables import Base
 
 Row = dict[str, Any]
@@ -276,13 +276,21 @@ def record_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
     merged = merge_changes(change for entry in entries for change in fold_entry(entry, texts))
     _write_changes(session, merged)
     if "user" in {kind for kind, _ in merged} or any(draft.chain == "sys" for draft in drafts):
-        session.info.pop("callers", None)  # a right may just have been withdrawn
-    touched = {(TABLE_OF[kind], row_id) for kind, row_id in merged}
-    forget_rows(session, touched)
-    for row in list(session.identity_map.values()):
+        forget_callers(session)  # a right may just have been withdrawn
+    for change in merged.values():
+        change_row(session, table_of(change.kind), change.id, change.values)
+    known = list(session.identity_map.values())
+    touched = {(TABLE_OF[kind], row_id) for kind, row_id in merged} if known else ()
+    for row in known:
         if (getattr(row, "__tablename__", ""), getattr(row, "id", "")) in touched:
             session.refresh(row)
     return entries
+
+
+def forget_callers(session: Session) -> None:
+    """Have everybody who was found to be a good caller in this transaction looked up again."""
+    for known in ("callers", "holders", "unconfirmed", "confirmed"):
+        session.info.pop(known, None)
 
 
 def _write_changes(session: Session, merged: Mapping[tuple[str, str], Change]) -> None:

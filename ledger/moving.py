@@ -123,7 +123,7 @@ def _open_target(address: str, settings: Settings) -> Ledger:
     target = Ledger(address, settings)
     try:
         if path is not None:
-            use_wal(target.engine)
+            use_wal(target.writer)
             path.chmod(0o600)
         schema_version(target)
     except DBAPIError as error:

@@ -70,7 +70,7 @@ Target = AgentDeal | Line | str | None
 
 def is_permitted(actor: Actor, action: Action, target: Target = None) -> bool:
     """Say whether the table of rights lets `actor` do `action` to `target`; reads no database."""
-    if actor.kind == "system" or (action is Action.READ_SUMMARY and actor.sees_all_numbers):
+    if actor.kind == "system":
         return True
     scope = RIGHTS[action][actor.role]
     deal_agent = target if isinstance(target, str) else getattr(target, "deal_agent_id", None)

@@ -68,10 +68,6 @@ class Settings(BaseSettings):
         ge=0,
         description="Bad tokens, sessions and log-in links a minute for one address; 0 means no limit.",
     )
-    agents_see_all_numbers: bool = Field(
-        default=False,
-        description="Whether agents may read everybody's performance numbers; others' deals stay hidden from them.",
-    )
     import_max_mib: int = Field(
         default=512, ge=1, description="Largest upload of an import over REST or in the workspace, in MiB."
     )

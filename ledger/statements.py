@@ -5,15 +5,18 @@ SQLAlchemy says what the SQL is and how the types of columns write and read thei
 takes to find a row. Errors are SQLAlchemy's own, as everywhere.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from functools import lru_cache
 from operator import itemgetter, methodcaller
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Dialect, Executable, LargeBinary, Select, Table, bindparam, insert, select
+from sqlalchemy import Connection, Dialect, Enum, Executable, LargeBinary, Select, Table, bindparam, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from ledger.columns import UtcDateTime
 
 Row = Mapping[str, Any]
 Values = tuple[Any, ...]
@@ -210,7 +213,7 @@ class RowByKey(Generic[AnyModel]):
     """Reads one row by its key, as an object that no session watches: it stays what was read, whatever follows.
 
     A transaction reads a row once: in a snapshot it cannot change, and where one writes it is held. Whoever changes
-    rows says so (`forget_rows`).
+    rows says how (`change_row`).
     """
 
     def __init__(self, model: type[AnyModel]) -> None:
@@ -244,8 +247,30 @@ class RowByKey(Generic[AnyModel]):
         return found
 
 
-def forget_rows(session: Session, changed: Iterable[tuple[str, str]]) -> None:
-    """Have rows, given by table and key, read again when they are next asked for."""
-    rows = session.info.get("rows", {})
-    for row in changed:
-        rows.pop(row, None)
+def change_row(session: Session, table: Table, key: str, values: Row) -> None:
+    """Have a row that this transaction has read and now changed be found as it is: as a reading would bring it."""
+    rows: dict[tuple[str, str], Any] = session.info.get("rows", {})
+    was = rows.get((table.name, key))
+    if was is None:
+        return
+    model: type[DeclarativeBase] = type(was)
+    readers = _readers_of(model)
+    now: Any = model.__mapper__.class_manager.new_instance()
+    now.__dict__.update(vars(was))
+    for column, value in values.items():
+        attribute, read = readers[column]
+        now.__dict__[attribute] = value if read is None or value is None else read(value)
+    rows[table.name, key] = now
+
+
+@lru_cache(maxsize=64)
+def _readers_of(model: type[DeclarativeBase]) -> dict[str, tuple[str, _Processor | None]]:
+    """Column -> its attribute, and what makes a given value the one that is read: words become members, times UTC."""
+    readers: dict[str, tuple[str, _Processor | None]] = {}
+    for attribute in model.__mapper__.column_attrs:
+        column = attribute.columns[0]
+        read: _Processor | None = column.type.enum_class if isinstance(column.type, Enum) else None
+        if isinstance(column.type, UtcDateTime):
+            read = methodcaller("astimezone", UTC)
+        readers[column.name] = (attribute.key, read)
+    return readers

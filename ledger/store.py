@@ -63,10 +63,11 @@ class Ledger:
 
     def __init__(self, address: str, settings: Settings) -> None:
         self._attach(*make_engines(address), settings)
-        weakref.finalize(self, self.engine.dispose)  # whoever forgets it leaves no connection behind
+        for engine in (self.engine, self.writer):
+            weakref.finalize(self, engine.dispose)  # whoever forgets it leaves no connection behind
 
     def _attach(self, engine: Engine, writer: Engine, settings: Settings) -> None:
-        self.engine, self._writer, self.settings = engine, writer, settings
+        self.engine, self.writer, self.settings = engine, writer, settings
         self.concurrent_writers = count_writers(engine)
         self._turns = Turns(engine.dialect)
 
@@ -115,16 +116,20 @@ class Ledger:
         On SQLite it holds the lock from the first moment, before anything is read; threads of one process take turns
         for it here, because SQLite's own waiting sleeps longer and longer and lets latecomers pass.
         """
-        with _named_facts(), self._turns.take(), self._writer.connect() as connection, connection.begin():
+        with named_facts(), self._turns.take(), self.writer.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def session_on(self, connection: Connection) -> Iterator[Session]:
         """A session that works within the transaction of `begin_writing`; whoever began that commits it."""
-        info = {"settings": self.settings, "is_writing": True, "connection": connection}
-        with _named_facts(), _WritingSession(connection, expire_on_commit=False, info=info) as session:
+        with named_facts(), self.new_writing(connection) as session:
             yield session
-            session.flush()
+            finish_writing(session)
+
+    def new_writing(self, connection: Connection) -> Session:
+        """Return a session for the transaction of `begin_writing`; whoever asks finishes (`finish_writing`), closes."""
+        info = {"settings": self.settings, "is_writing": True, "connection": connection}
+        return _WritingSession(connection, expire_on_commit=False, info=info)
 
     def settle(self, last: tuple[str, int] | None = None) -> None:
         """Give a leaf index to what is committed and has none: all of it, or up to a writer's `last` entry.
@@ -132,13 +137,22 @@ class Ledger:
         Committed is committed: what cannot be numbered now is numbered with the next write, and nothing is raised.
         """
         try:
-            number_entries(self._writer, last)
+            number_entries(self.writer, last)
         except DBAPIError as error:
             log.warning("New entries wait for their leaf index: %s", error.orig)
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+        self.writer.dispose()
+
+
+def finish_writing(session: Session) -> None:
+    """Send what is unsent, and ask once more what has to hold until the commit: whether the callers are still good."""
+    session.flush()
+    confirm = session.info.get("confirm")
+    if confirm is not None:
+        confirm(session)
 
 
 def settings_of(session: Session) -> Settings:
@@ -166,11 +180,11 @@ def initialise(settings: Settings) -> Ledger:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may start at once; the second finds all done
         _make_pepper(settings.keys_dir)
         if path is not None:
-            use_wal(ledger.engine)
+            use_wal(ledger.writer)
         if schema_version(ledger) != HEAD:
             from ledger.migrations.upgrade import upgrade_to_head
 
-            with ledger._writer.begin() as connection:
+            with ledger.writer.begin() as connection:
                 upgrade_to_head(connection)
         with ledger.write() as session:
             origin = session.execute(text("SELECT origin FROM log_identity")).scalar()
@@ -240,7 +254,7 @@ def schema_version(ledger: Ledger) -> str | None:
 
 
 @contextmanager
-def _named_facts() -> Iterator[None]:
+def named_facts() -> Iterator[None]:
     """Raise what stopped a writer as the fact that it is: another writer, or a ledger that was moved away."""
     try:
         yield

@@ -14,9 +14,10 @@ from api.workspace.moves import undoable_stage
 from ledger.access import SYSTEM, Action, Actor, is_permitted, line_of, list_users
 from ledger.commissions import CommissionFilter, list_adjustments, list_commissions, list_disputes
 from ledger.deal_cards import describe_deals
-from ledger.deal_lists import MAX_PAGE, TimelineItem
+from ledger.deal_lists import MAX_PAGE
 from ledger.deals import get_deal, list_contacts, list_documents, list_timeline
 from ledger.tables import AgentDeal, Commission, CommissionAdjustment, CommissionDispute, DealContact, DealDocument
+from ledger.timeline import TimelineItem
 from ledger.vocabulary import AdjustmentType, DealStatus, PipelineStage, Role
 
 REDACTED = "(erased)"

@@ -16,7 +16,7 @@ from api.workspace.dialogs import explain
 from api.workspace.elements import box, text
 from api.workspace.evidence import Evidence
 from api.workspace.writing import Messages, read
-from ledger.deal_lists import TimelineItem
+from ledger.timeline import TimelineItem
 from ledger.vocabulary import DealStatus, PipelineStage
 
 

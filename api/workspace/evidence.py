@@ -16,11 +16,11 @@ from api.workspace.dialogs import explain
 from api.workspace.elements import box, text
 from api.workspace.writing import Messages
 from ledger.deal_audit import list_entries
-from ledger.deal_lists import TimelineItem
 from ledger.dossier.making import Dossier, make_dossier
 from ledger.errors import DealbookError
 from ledger.log.entry import hash_leaf
 from ledger.log.tree import check_inclusion
+from ledger.timeline import TimelineItem
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from ledger import deals
 from ledger.access import Action, get_deal
 from ledger.actors import Actor
-from ledger.deal_lists import list_timeline
 from ledger.errors import AmountInvalid, EffectiveTooEarly, Invalid, StageNotReachable
 from ledger.store import settings_of
+from ledger.timeline import list_timeline
 from ledger.vocabulary import AssetType, DealStatus, DealType, PipelineStage
 
 UNDO_WITHIN = timedelta(minutes=10)

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import UNSET, Raw
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -19,7 +20,7 @@ from ledger.collection import without_collection
 from ledger.columns import format_time
 from ledger.errors import EntryInvalid, LedgerNotInitialised, LogForked
 from ledger.identifiers import new_id
-from ledger.log.entry import Draft, Entry, encode_entry, hash_leaf
+from ledger.log.entry import Document, Draft, Entry, Subject, encode_entry, hash_leaf
 from ledger.log.sequencing import place_entries
 from ledger.log.signer_state import refuse_unless_continued
 from ledger.statements import Statement, insert_rows, table_of
@@ -52,17 +53,10 @@ def append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> l
 def _append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> list[Entry]:
     heads = _read_heads(session, {draft.chain for draft in drafts})
     before = dict(heads)
-    log = _LOG.first(session)
-    if log is None:
-        raise LedgerNotInitialised("The log has no name yet. Run `dealbook init`.")
-    origin, newest = log
-    size = 0 if newest is None else newest + 1
-    settings = session.info.get("settings")
-    if settings is not None and not session.info.get("may_discontinue"):
-        refuse_unless_continued(settings, size)
+    origin, size = session.info.get("log") or _begin_appending(session)
     now = now_utc()
-    who = _describe_actor(actor)
-    request = _describe_request(actor)
+    who, described = Raw(encode_entry(_describe_actor(actor))), _describe_request(actor)
+    request = Raw(encode_entry(described)) if described else UNSET
     entries: list[Entry] = []
     rows: list[dict[str, Any]] = []
     texts: list[dict[str, Any]] = []
@@ -77,22 +71,12 @@ def _append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> 
         revision = seq if draft.revision is None else draft.revision
         entry_id = new_id()
         at_text = times.get(at) or times.setdefault(at, format_time(at))
-        document: dict[str, Any] = {
-            "v": 1,
-            "log": origin,
-            "chain": draft.chain,
-            "seq": seq,
-            "prev": prev.hex(),
-            "id": entry_id,
-            "type": draft.type,
-            "at": at_text,
-            "effective_at": at_text if effective_at is at else format_time(effective_at),
-            "actor": who,
-            "subject": {"kind": draft.subject_kind, "id": draft.subject_id, "rev": revision},
-            "data": draft.data,
-        }
-        if request:
-            document["req"] = request
+        effective_text = at_text if effective_at is at else format_time(effective_at)
+        subject = Subject(draft.subject_id, draft.subject_kind, revision)
+        document = Document(
+            who, at_text, draft.chain, draft.data, effective_text, entry_id, origin, prev.hex(), request, seq,
+            subject, draft.type, 1,
+        )  # fmt: skip
         body = encode_entry(document, draft.data)
         digest = hash_leaf(body)
         heads[draft.chain] = (seq, digest, at)
@@ -116,7 +100,8 @@ def _append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> 
                 draft.subject_kind, draft.subject_id, revision, draft.data, digest,
             )
         )  # fmt: skip
-        texts.extend({"commitment": key, "salt": salt, "text": text} for key, salt, text in draft.texts)
+        if draft.texts:
+            texts.extend({"commitment": key, "salt": salt, "text": text} for key, salt, text in draft.texts)
     try:
         place_entries(session, rows, size)
     except IntegrityError as error:
@@ -125,7 +110,24 @@ def _append_entries(session: Session, actor: Actor, drafts: Sequence[Draft]) -> 
         insert_rows(session, table_of(AuditText), texts)
     _move_heads(session, before, heads)
     session.info.setdefault("heads", {}).update(heads)
+    session.info["log"] = (origin, size + len(rows))
     return entries
+
+
+def _begin_appending(session: Session) -> tuple[str, int]:
+    """Return name and size of the log at a transaction's first entry, having checked that it continues what was signed.
+
+    What follows in the transaction lies behind that: where a leaf index is given at once, nobody else gives one.
+    """
+    log = _LOG.first(session)
+    if log is None:
+        raise LedgerNotInitialised("The log has no name yet. Run `dealbook init`.")
+    origin, newest = log
+    size = 0 if newest is None else newest + 1
+    settings = session.info.get("settings")
+    if settings is not None and not session.info.get("may_discontinue"):
+        refuse_unless_continued(settings, size)
+    return origin, size
 
 
 def read_head(session: Session, chain: str) -> tuple[int, bytes] | None:
@@ -167,7 +169,7 @@ _ADVANCE = Statement(
 def _read_heads(session: Session, chains: set[str]) -> dict[str, Head]:
     if len(chains) == 1:
         (chain,) = chains
-        head = _HEAD_HELD.first(session, chain=chain)
+        head = session.info.get("heads", {}).get(chain) or _HEAD_HELD.first(session, chain=chain)
         return {chain: (head[0], head[1], head[2])} if head else {}
     connection = session.connection()
     wanted = sorted(chains)

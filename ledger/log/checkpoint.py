@@ -7,7 +7,8 @@ holds another entry in the last signed place.
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import OperationalError
@@ -36,14 +37,26 @@ from ledger.log.tree import CompactRange
 from ledger.settings import Settings
 from ledger.tables.log import AuditCheckpoint, AuditLog, LogIdentity
 
-if TYPE_CHECKING:
-    from ledger.store import Ledger
-
 _BATCH = 10_000
 log = logging.getLogger(__name__)
 
 
-def make_checkpoint(ledger: "Ledger") -> Checkpoint:
+class SignedLedger(Protocol):
+    """What signing needs of a ledger (`ledger.store.Ledger`)."""
+
+    settings: Settings
+
+    def settle(self) -> None:
+        """Give a leaf index to what is committed and has none."""
+
+    def read(self) -> AbstractContextManager[Session]:
+        """A snapshot."""
+
+    def write(self) -> AbstractContextManager[Session]:
+        """A write transaction."""
+
+
+def make_checkpoint(ledger: SignedLedger) -> Checkpoint:
     """Sign the log as it stands, file the checkpoint and return it; the last one when nothing was added since.
 
     Raises `LogNotContinued` when the log lacks or contradicts what was signed before.
@@ -62,7 +75,7 @@ def make_checkpoint(ledger: "Ledger") -> Checkpoint:
         return state.checkpoint
 
 
-def recover_log(ledger: "Ledger", actor: Actor, reason: str) -> Checkpoint:
+def recover_log(ledger: SignedLedger, actor: Actor, reason: str) -> Checkpoint:
     """Accept that signed entries are lost: say so in the log, and sign the log as it stands from here on.
 
     Raises `NothingToChange` when the log continues what was signed.
@@ -182,7 +195,7 @@ def _sign(settings: Settings, origin: str, tree: CompactRange, last: bytes, key:
     return state
 
 
-def _file(ledger: "Ledger", checkpoint: Checkpoint) -> None:
+def _file(ledger: SignedLedger, checkpoint: Checkpoint) -> None:
     file_checkpoint(ledger.settings, checkpoint)
     with ledger.read() as session:
         if session.scalar(select(AuditCheckpoint.note).where(AuditCheckpoint.size == checkpoint.size)):

@@ -61,6 +61,35 @@ class Entry:
     hash: bytes
 
 
+class Subject(msgspec.Struct, gc=False):
+    """What an entry is about, and how many entries there are about it."""
+
+    id: str
+    kind: str
+    rev: int
+
+
+class Document(msgspec.Struct, gc=False):
+    """An entry to be written. Its fields stand in the order of their names, as the canonical form has them.
+
+    `actor` and `req` are the same for all entries of a request, hence canonical bytes already.
+    """
+
+    actor: msgspec.Raw
+    at: str
+    chain: str
+    data: dict[str, Any]
+    effective_at: str
+    id: str
+    log: str
+    prev: str
+    req: msgspec.Raw | msgspec.UnsetType
+    seq: int
+    subject: Subject
+    type: str
+    v: int
+
+
 def _check(value: Any) -> None:
     kind = type(value)
     if kind is str or kind is bool or value is None:
@@ -84,7 +113,7 @@ def _check(value: Any) -> None:
         raise EntryInvalid(f"A log entry cannot hold a {kind.__name__}; write it as text.")
 
 
-def encode_entry(document: dict[str, Any], given: dict[str, Any] | None = None) -> bytes:
+def encode_entry(document: dict[str, Any] | Document, given: dict[str, Any] | None = None) -> bytes:
     """Return the canonical bytes of `document`; raise `EntryInvalid` when it lies outside the subset.
 
     `given` is the part of it that did not come from the caller's own hands: then only that is walked.

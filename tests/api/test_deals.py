@@ -344,8 +344,7 @@ def test_more_writers_than_worker_threads_all_get_through(client: TestClient, pe
 @pytest.mark.only_on("sqlite")  # made to fail by a PRAGMA
 def test_a_failed_commit_is_never_a_201(client: TestClient, people: People, ledger: Ledger) -> None:
     """The answer is sent after the commit: when that fails, the client hears 500 and nothing is there."""
-    with ledger.engine.begin() as connection:
-        connection.execute(text("PRAGMA query_only = OFF"))
+    with ledger.writer.begin() as connection:
         # A deferred constraint fails at COMMIT, and only there.
         connection.execute(
             text(

@@ -104,7 +104,7 @@ def test_unknown_addresses_and_methods_are_problems(client: TestClient) -> None:
 @pytest.mark.only_on("sqlite")
 def test_a_full_database_is_507_and_goes_on_once_there_is_room(client: TestClient, people: People) -> None:
     """SQLite itself says that it is full; nothing of the change is kept, reads go on, the next write succeeds."""
-    engine = client.app.state.service.ledger.engine  # type: ignore[attr-defined]
+    engine = client.app.state.service.ledger.writer  # type: ignore[attr-defined]
     pages = 1
 
     def limit(connection: Any, *_: Any) -> None:

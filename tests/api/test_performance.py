@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.main import create_app
 from ledger.settings import Settings
-from tests.api.conftest import Client, People, problem_of
+from tests.api.conftest import People, problem_of
 from tests.support.published_file import AS_OF, publish_sample
 
 
@@ -261,22 +260,3 @@ def test_a_number_is_no_day(client: TestClient, people: People) -> None:
     for address, name in (("/summary", "to"), ("/summary", "from"), ("/summary", "as_of"), ("/snapshots", "cursor")):
         response = client.get(f"/api/v1/performance{address}", params={name: "0"}, headers=people.anna.auth)
         assert (response.status_code, problem_of(response)) == (422, "request-invalid")
-
-
-def test_a_setting_lets_agents_read_everybodys_numbers_and_nothing_else(
-    settings: Settings, people: People, published: None
-) -> None:
-    """Numbers of the team and of others; others' deals stay as hidden as before."""
-    opened = settings.model_copy(update={"agents_see_all_numbers": True})
-    new_deal = {"title": "Tower", "asset_type": "office", "deal_type": "lease", "agent_id": people.anna.id}
-    with Client(create_app(opened, with_workspace=False), raise_server_exceptions=False) as client:
-        deal = client.post("/api/v1/deals", json=new_deal, headers=people.anna.auth).json()["id"]
-        summary = client.get(f"/api/v1/performance/summary?agent_id={people.anna.id}", headers=people.ben.auth)
-        assert summary.status_code == 200
-        assert summary.json()["agent"]["agent_id"] == people.anna.id
-        leaders = client.get("/api/v1/performance/leaderboard", headers=people.ben.auth).json()["items"]
-        assert {leader["agent_id"] for leader in leaders} == {people.anna.id, people.ben.id}
-        assert client.get(f"/api/v1/deals/{deal}", headers=people.ben.auth).status_code == 404
-    with Client(create_app(settings, with_workspace=False), raise_server_exceptions=False) as client:
-        summary = client.get(f"/api/v1/performance/summary?agent_id={people.anna.id}", headers=people.ben.auth)
-        assert (summary.status_code, problem_of(summary)) == (404, "agent-not-published")

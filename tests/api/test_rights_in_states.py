@@ -196,7 +196,7 @@ def test_a_right_withdrawn_after_the_request_began_is_gone_when_it_writes(
         headers = people.anna.auth | {"If-Match": "*"}
         answers.append(client.post(f"/api/v1/deals/{deal_id}/stage", json={"to_stage": "proposal"}, headers=headers))
 
-    engine = client.app.state.service.ledger.engine  # type: ignore[attr-defined]
+    engine = client.app.state.service.ledger.writer  # type: ignore[attr-defined]
     event.listen(engine, "before_cursor_execute", notice)
     sender = threading.Thread(target=move)
     with ledger.write() as session:  # nobody else writes until this is done
