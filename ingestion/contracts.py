@@ -336,13 +336,14 @@ def polars_schema(model: type[RawTable]) -> dict[str, pl.DataType]:
 def create_table(name: str, model: type[RawTable]) -> str:
     """Return the DDL that makes `raw.<name>` in DuckDB where it is missing, derived from the model."""
     columns = [
-        f"{column_name} {_duckdb_type(column.dtype.type)}{'' if column.nullable else ' NOT NULL'}"
+        f"{column_name} {duckdb_type(column.dtype.type)}{'' if column.nullable else ' NOT NULL'}"
         for column_name, column in model.to_schema().columns.items()
     ]
     return f"CREATE TABLE IF NOT EXISTS raw.{name} ({', '.join(columns)})"
 
 
-def _duckdb_type(dtype: pl.DataType) -> str:
+def duckdb_type(dtype: pl.DataType) -> str:
+    """Return the name that a column's type has in DuckDB."""
     if isinstance(dtype, pl.Decimal):
         return f"DECIMAL({dtype.precision},{dtype.scale})"
     if isinstance(dtype, pl.Datetime):

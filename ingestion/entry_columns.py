@@ -14,6 +14,8 @@ from msgspec.structs import astuple
 
 # Structs outside the garbage collector: they hold no cycles, and scanning a batch of them takes as long as reading it.
 
+CHAIN_PREFIX = "deal:"
+
 # --- the parts of an entry --------------------------------------------------------------------------------------------
 
 Text = str | None | UnsetType
@@ -24,7 +26,9 @@ class _Named(Struct, gc=False):
     id: str
 
 
-class _DealColumns(Struct, gc=False):
+class DealColumns(Struct, gc=False):
+    """What is landed of the columns that an entry about a deal sets."""
+
     agent_id: Text = UNSET
     asset_type: Text = UNSET
     deal_type: Text = UNSET
@@ -40,7 +44,9 @@ class _DealColumns(Struct, gc=False):
     property_id: Text = UNSET
 
 
-class _CommissionColumns(Struct, gc=False):
+class CommissionColumns(Struct, gc=False):
+    """What is landed of the columns that an entry about a commission sets."""
+
     agent_id: Text = UNSET
     commission_type: Text = UNSET
     basis_amount: Text = UNSET
@@ -49,7 +55,9 @@ class _CommissionColumns(Struct, gc=False):
     commission_amount: Text = UNSET
 
 
-class _NewCommissionColumns(_CommissionColumns, gc=False):
+class NewCommissionColumns(CommissionColumns, gc=False):
+    """The same of the entry that records it: the status there is a change of status."""
+
     to_status: Text = msgspec.field(name="status", default=UNSET)
 
 
@@ -79,20 +87,20 @@ class _StageEvent(Struct, gc=False):
 
 
 class _Deal(Struct, gc=False):
-    set: _DealColumns = msgspec.field(default_factory=_DealColumns)
+    set: DealColumns = msgspec.field(default_factory=DealColumns)
 
 
 class _StagedDeal(Struct, gc=False):
     stage_event: _StageEvent
-    set: _DealColumns = msgspec.field(default_factory=_DealColumns)
+    set: DealColumns = msgspec.field(default_factory=DealColumns)
 
 
 class _NewCommission(Struct, gc=False):
-    set: _NewCommissionColumns
+    set: NewCommissionColumns
 
 
 class _Commission(Struct, gc=False):
-    set: _CommissionColumns = msgspec.field(default_factory=_CommissionColumns)
+    set: CommissionColumns = msgspec.field(default_factory=CommissionColumns)
     source: str | None = msgspec.field(name="from", default=None)
     to: str | None = None
 

@@ -127,6 +127,7 @@ def land_new_entries(
         report = LandingReport(from_n=mark.log_size, to_n=end)
         # Many batches then share a checkpoint; commits are safe in the write-ahead log, which DuckDB keeps beside.
         warehouse.execute("SET checkpoint_threshold = '256MB'")
+        warehouse.execute("SET threads = 1")  # two would write each batch in parts and then put them together again
         for batch in read_batches(ledger, mark.log_size, end, batch_size):
             _check_contracts(batch, rejects_dir)
             _land(warehouse, batch)
