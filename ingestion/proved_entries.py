@@ -9,7 +9,6 @@ from hashlib import sha256
 from itertools import accumulate, pairwise
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from sqlalchemy.orm import Session
 
@@ -76,9 +75,9 @@ def _fetch_joined(session: Session, start: int, end: int) -> tuple[pa.RecordBatc
         leaves.append(leaf.digest())
     if b"".join(leaves) != hashes or len(names) != end - start or ends[-1] != len(bodies):
         return _fetch_rows(connection, start, end)
-    offsets = pa.py_buffer(np.array(ends, np.int32))
+    offsets = pa.array(ends, pa.int32()).buffers()[1]
     body = pa.Array.from_buffers(pa.binary(), end - start, [None, offsets, pa.py_buffer(bodies)])
-    return pa.record_batch([np.arange(start, end), names, body], schema=SCHEMA), leaves[-1]
+    return pa.record_batch([range(start, end), names, body], schema=SCHEMA), leaves[-1]
 
 
 def _fetch_rows(connection: Any, start: int, end: int) -> tuple[pa.RecordBatch, bytes]:

@@ -8,7 +8,7 @@ from datetime import datetime
 import duckdb
 import pytest
 
-from ingestion.landing import land_new_entries
+from ingestion.landing import check_completeness, land_new_entries, log_size
 from ledger.settings import PROJECT_DIR, Settings
 from ledger.store import Ledger
 from orchestration import bench_ledger
@@ -37,6 +37,20 @@ def test_the_loop_and_the_models_agree_on_every_agent_and_day(built: Settings) -
     assert loop.made == loop.agents * len(bench_ledger.MEASURED_DAYS)
     assert loop.agent_days > loop.made
     assert loop.cpu_seconds > 0
+
+
+def test_the_long_log_that_is_landed_is_sound(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its entries prove themselves and keep their contracts, again and again: what is measured is ordinary work."""
+    short = Ledger.open(settings=built)
+    size = log_size(short)
+    short.close()
+    monkeypatch.setattr(bench_ledger, "LANDED_ENTRIES", 3 * size)
+    longer = Settings(home=built.home / "longer")
+    bench_ledger._repeat_log(built, longer)
+    ledger = Ledger.open(settings=longer)
+    assert land_new_entries(ledger, longer.warehouse_path).entries == 3 * size
+    assert check_completeness(ledger, longer.warehouse_path).is_complete
+    ledger.close()
 
 
 def test_a_number_on_which_they_differ_stops_the_bench(built: Settings) -> None:
