@@ -16,7 +16,7 @@ from ingestion.entry_columns import WAREHOUSED
 from ingestion.exact_entries import Parts, read_exactly
 from ingestion.log_position import log_size
 from ingestion.ordinary_entries import ORDINARY, OrdinaryReader
-from ingestion.proved_entries import SCHEMA, fetch_proved
+from ingestion.proved_entries import ENTRIES_AT_ONCE, SCHEMA, fetch_proved
 from ingestion.sample_files import write_sample
 from ledger.actors import SYSTEM
 from ledger.store import Ledger
@@ -42,8 +42,11 @@ def _entries_of(ledger: Ledger) -> list[tuple[str, bytes]]:
 
 
 def _table(rows: list[tuple[str, bytes]]) -> pa.Table:
-    types, bodies = zip(*rows, strict=True)
-    return pa.Table.from_batches([pa.record_batch([range(len(rows)), types, bodies], schema=SCHEMA)])
+    parts = []
+    for start in range(0, len(rows), ENTRIES_AT_ONCE):
+        types, bodies = zip(*rows[start : start + ENTRIES_AT_ONCE], strict=True)
+        parts.append(pa.record_batch([range(start, start + len(types)), types, bodies], schema=SCHEMA))
+    return pa.Table.from_batches(parts)
 
 
 def _whole(parts: Parts) -> dict[str, pl.DataFrame]:
@@ -146,6 +149,18 @@ def test_all_that_the_ledger_writes_is_ordinary(lived: list[tuple[str, bytes]]) 
     """Otherwise whole pieces of the log would go the slow way, and nobody would see it."""
     assert {type_ for type_, _ in lived} >= ORDINARY
     _are_ordinary(lived)
+
+
+def test_the_order_of_the_log_is_kept(lived: list[tuple[str, bytes]]) -> None:
+    """Also where deals are rare among other entries and then follow each other, as in an import."""
+    deal = next(row for row in lived if row[0] == "deal.opened")
+    commission = next(row for row in lived if row[0] == "commission.recorded")
+    rows = [*[deal, *[commission] * 60] * 100, *[deal] * 5_000] * 3
+    with OrdinaryReader() as ordinary:
+        found = ordinary.read(_table(rows), {type_ for type_, _ in rows})
+    assert found is not None
+    for frames in found[0].values():
+        assert frames[0]["n"].is_sorted()
 
 
 def test_all_that_an_import_writes_is_ordinary(tmp_path: Path) -> None:
