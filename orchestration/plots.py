@@ -44,7 +44,7 @@ PLOTS: dict[str, Plot] = {
         "agent_currency_snapshots",
         "currency",
         "sum(gross_pipeline_value)",
-        "snapshot_date = as_of_date",
+        "snapshot_date = (SELECT max(snapshot_date) FROM agent_currency_snapshots)",
     ),
     "agent_performance_snapshots": _line(
         "Won value so far, all agents", "agent_performance_snapshots", "snapshot_date", "sum(won_value)"

@@ -1,6 +1,4 @@
 -- Nothing is computed on top of an earlier build.
-select
-    cast(null as {{ dbt.type_string() }}) as deal_id,
-    {{ as_of_date() }} as from_date
+select cast(null as {{ dbt.type_string() }}) as deal_id
 from {{ ref('pipeline_stages') }}
 where false

@@ -17,8 +17,13 @@
     cast({{ var('built_log_size') }} as {{ dbt.type_bigint() }})
 {%- endmacro %}
 
+{#- The first day that the tables were not built for: of all days, where they are built from nothing. -#}
 {% macro day_after_built() -%}
-    cast({{ dbt.dateadd('day', 1, "cast('" ~ var('built_as_of_date') ~ "' as date)") }} as date)
+    {%- if var('built_as_of_date') -%}
+        cast({{ dbt.dateadd('day', 1, "cast('" ~ var('built_as_of_date') ~ "' as date)") }} as date)
+    {%- else -%}
+        cast('0001-01-01' as date)
+    {%- endif -%}
 {%- endmacro %}
 
 {#-

@@ -2,7 +2,7 @@
 -- Values are rounded to cents per deal here and per total there: a cent for each deal is no difference.
 with snapshots as (
     select * from {{ ref('agent_performance_snapshots') }}
-    where snapshot_date = as_of_date
+    where snapshot_date = {{ as_of_date() }}
 ),
 
 by_scope as (

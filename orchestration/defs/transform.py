@@ -89,8 +89,6 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
         remove_build_stamp(settings)
         remove_build_mark(settings.warehouse_path)
         command = ["build", "--no-write-json", "--exclude", _UNIT_TESTS, *selection]
-        if refresh_run.full:
-            command.append("--full-refresh")
         started = time.monotonic()
         parsed = load_manifest(settings)
         tally.seconds["parse"] = time.monotonic() - started
@@ -98,7 +96,7 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
             settings,
             command,
             manifest=parsed,
-            variables={**refresh_run.dbt_variables, **on_top_of},
+            variables={**refresh_run.dbt_variables, **on_top_of, **rows_tested(refresh_run)},
             on_result=_Progress(
                 context, tally, total=len(context.selected_asset_keys) + len(context.selected_asset_check_keys)
             ),
@@ -134,6 +132,11 @@ def build_dbt_assets(manifest: dict[str, Any]) -> dg.AssetsDefinition:
 def mart_keys(dbt_build: dg.AssetsDefinition) -> list[dg.AssetKey]:
     """Return the keys of the models that are published."""
     return sorted(spec.key for spec in dbt_build.specs if spec.group_name == "marts")
+
+
+def rows_tested(refresh_run: RefreshRun) -> dict[str, Any]:
+    """Return dbt's variable for which rows are judged: all where all is verified, else those that are written now."""
+    return {"test_every_row": True} if refresh_run.full or refresh_run.verify_all else {}
 
 
 class _Progress:

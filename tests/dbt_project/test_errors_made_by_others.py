@@ -53,6 +53,7 @@ MARTS = "models/marts/"
 DEAL_CHANGES = "models/intermediate/int_deal_changes_daily.sql"
 COMMISSION_CHANGES = "models/intermediate/int_commission_changes_daily.sql"
 COMMISSIONS = "models/intermediate/int_commissions_folded.sql"
+STAGES_ENTERED = "models/intermediate/int_stages_entered.sql"
 
 
 @fails_with(
@@ -153,12 +154,12 @@ def test_this_month_taken_from_the_clock(hand_written: Warehouse) -> None:
 
 
 @fails_with(
-    MARTS + "stage_conversion.sql",
+    STAGES_ENTERED,
     "        min(visit) as visit\n    from visits\n    where is_open\n    group by deal_id, stage",
     "        visit\n    from visits\n    where is_open",
 )
 @fails_with(
-    MARTS + "stage_conversion.sql", "    where is_open\n    group", "    where is_open and visit > 1\n    group"
+    STAGES_ENTERED, "    where is_open\n    group", "    where is_open and visit > 1\n    group"
 )
 def test_funnel_counted_transition_rows(hand_written: Warehouse) -> None:
     """Cho's four deals entered the first stage once each, though one came back to it; the first stage is there."""

@@ -18,6 +18,7 @@ from ledger.settings import Settings
 from ledger.vocabulary import PipelineStage
 from orchestration.build_stamp import last_built
 from orchestration.definition_version import definition_version
+from orchestration.defs.transform import rows_tested
 from orchestration.log_verification import LogVerification
 from orchestration.refresh import refresh
 from orchestration.replay import replay
@@ -52,6 +53,13 @@ def test_a_build_rests_on_the_last_one(office: Office) -> None:
     built = {"built_log_size": office.first.log_size, "built_as_of_date": DAY.isoformat()}
     assert last_built(next_run(office), references(office)) == built
     assert last_built(next_run(office, as_of_date=DAY + timedelta(days=1)), references(office)) == built
+
+
+def test_the_nightly_and_the_full_run_judge_every_row(office: Office) -> None:
+    """Other runs leave rows alone that were judged when they were written."""
+    assert rows_tested(next_run(office)) == {}
+    for run in (next_run(office, verify_all=True), next_run(office, full=True)):
+        assert rows_tested(run) == {"test_every_row": True}
 
 
 def _other_files(office: Office) -> dict[str, Any]:
@@ -123,7 +131,7 @@ def test_what_is_built_on_top_replays_to_the_same_digests(tmp_path: Path) -> Non
         second = refresh(settings, as_of=today + timedelta(days=1))
     finally:
         ledger.close()
-    assert (first.outcome, second.outcome) == ("published", "published")
+    assert (first.outcome, second.outcome) == ("published", "published"), (first.render(), second.render())
     compiled = settings.dbt_target_dir / "compiled/dealbook/models/intermediate/int_deals_touched.sql"
     assert f"n >= cast({first.log_size} as" in compiled.read_text(), "the second build was not on top of the first"
     for report in (first, second):

@@ -18,6 +18,10 @@ commission_revisions as (
     select * from {{ ref('int_commissions_folded') }}
 ),
 
+days as (
+    select * from {{ ref('int_days_spanned') }}
+),
+
 -- Entries are never taken back, so whoever owned a touched deal before still stands in one of its revisions.
 touched as (
     select
@@ -41,17 +45,46 @@ first_touched as (
     group by agent_id
 ),
 
--- Days that were not asked about before are computed for everybody.
+first_day as (
+    select min(snapshot_date) as days_begin_on from days
+),
+
+-- The agents of the last build, with their names and the first of all days then.
+known_before as (
+    {% if var('built_log_size') %}
+        select
+            agent_id,
+            agent_name,
+            days_begin_on
+        from {{ this }}
+    {% else %}
+        select
+            agent_id,
+            agent_name,
+            cast(null as date) as days_begin_on
+        from agents
+    {% endif %}
+),
+
+-- All days of who is new or has another name, and everybody's where the days begin earlier now. Days that were not
+-- asked about before are computed for everybody.
 final as (
     select
         agents.agent_id,
-        {% if var('built_log_size') %}
-            least(coalesce(first_touched.from_date, {{ day_after_built() }}), {{ day_after_built() }}) as from_date
-        {% else %}
-            coalesce(first_touched.from_date, cast('0001-01-01' as date)) as from_date
-        {% endif %}
+        agents.agent_name,
+        first_day.days_begin_on,
+        coalesce(known_before.agent_name <> agents.agent_name, false) as is_renamed,
+        case
+            when
+                known_before.agent_name = agents.agent_name
+                and known_before.days_begin_on = first_day.days_begin_on
+                then least(coalesce(first_touched.from_date, {{ day_after_built() }}), {{ day_after_built() }})
+            else cast('0001-01-01' as date)
+        end as from_date
     from agents
+    cross join first_day
     left join first_touched on agents.agent_id = first_touched.agent_id
+    left join known_before on agents.agent_id = known_before.agent_id
 )
 
 select * from final

@@ -1,4 +1,13 @@
-with commission_revisions as (
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key=['agent_id', 'change_date'], meta={'recomputed': 'int_agents_recomputed'}
+) }}
+
+with agents as (
+    select * from {{ ref('int_agents_recomputed') }}
+),
+
+commission_revisions as (
     select * from {{ ref('int_commissions_folded') }}
 ),
 
@@ -66,6 +75,14 @@ signed_states as (
     where signs.sign = 1 or states.valid_to_date is not null
 ),
 
+-- Before an agent's first day to compute nothing has changed.
+changes as (
+    select signed_states.*
+    from signed_states
+    inner join agents on signed_states.agent_id = agents.agent_id
+    where agents.from_date <= signed_states.change_date
+),
+
 final as (
     select
         agent_id,
@@ -77,7 +94,7 @@ final as (
         {{ count_of('sum(case when is_unconverted then sign else 0 end)') }} as unconverted_commissions,
         coalesce(sum(signed_disputed), 0) as disputed_amount,
         {{ count_of('sum(sign * open_disputes)') }} as open_disputes
-    from signed_states
+    from changes
     group by agent_id, currency, change_date
 )
 

@@ -1,8 +1,8 @@
-{% set columns = [
-    'commission_id', 'revision', 'deal_id', 'n', 'event_type', 'to_status', 'valid_from', 'valid_to', 'valid_from_date',
-    'valid_to_date', 'agent_id', 'commission_type', 'basis_amount', 'basis_currency', 'commission_rate',
-    'commission_amount', 'adjustments_amount', 'net_commission_amount', 'status', 'first_confirmed_date'
-] %}
+-- A commission without a new entry stays as it was built before.
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key='commission_id', meta={'recomputed': 'int_commissions_touched'}
+) }}
 
 with commissions_touched as (
     select * from {{ ref('int_commissions_touched') }}
@@ -90,7 +90,7 @@ folded as (
     )
 ),
 
-computed as (
+final as (
     select
         commission_id,
         revision,
@@ -113,16 +113,6 @@ computed as (
         status,
         first_confirmed_date
     from folded
-),
-
--- A commission without a new entry stays as it was built before.
-final as (
-    select {{ columns | join(', ') }} from computed
-    {% if var('built_log_size') %}
-        union all
-        select {{ columns | join(', ') }} from {{ this }}
-        where commission_id not in (select commissions_touched.commission_id from commissions_touched)
-    {% endif %}
 )
 
 select * from final

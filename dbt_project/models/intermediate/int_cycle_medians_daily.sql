@@ -1,4 +1,13 @@
-with deal_revisions as (
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key=['agent_id', 'snapshot_date'], meta={'recomputed': 'int_agents_recomputed'}
+) }}
+
+with agents as (
+    select * from {{ ref('int_agents_recomputed') }}
+),
+
+deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
 
@@ -32,12 +41,23 @@ segment_starts as (
     where reopened_date is not null
 ),
 
-segments as (
+all_segments as (
     select
         agent_id,
         segment_start,
         lead(segment_start) over (partition by agent_id order by segment_start) as segment_end
     from segment_starts
+),
+
+-- Nothing has changed before the first day to compute.
+segments as (
+    select
+        all_segments.agent_id,
+        all_segments.segment_end,
+        greatest(all_segments.segment_start, agents.from_date) as segment_start
+    from all_segments
+    inner join agents on all_segments.agent_id = agents.agent_id
+    where all_segments.segment_end is null or agents.from_date < all_segments.segment_end
 ),
 
 segment_deals as (

@@ -1,4 +1,13 @@
-with deal_revisions as (
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key=['agent_id', 'change_date'], meta={'recomputed': 'int_agents_recomputed'}
+) }}
+
+with agents as (
+    select * from {{ ref('int_agents_recomputed') }}
+),
+
+deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
 
@@ -55,6 +64,14 @@ signed_states as (
     where signs.sign = 1 or states.valid_to_date is not null
 ),
 
+-- Before an agent's first day to compute nothing has changed.
+changes as (
+    select signed_states.*
+    from signed_states
+    inner join agents on signed_states.agent_id = agents.agent_id
+    where agents.from_date <= signed_states.change_date
+),
+
 final as (
     select
         agent_id,
@@ -72,7 +89,7 @@ final as (
         {{ count_of('sum(case when is_decided and amount is not null and close_rate is null then sign else 0 end)') }}
             as unconverted_deals,
         {{ count_of('coalesce(sum(sign * cycle_microseconds), 0)') }} as cycle_microseconds
-    from signed_states
+    from changes
     group by agent_id, status, stage, currency, change_date
 )
 

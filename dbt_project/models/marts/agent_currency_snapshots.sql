@@ -1,3 +1,9 @@
+-- Days before the first one to compute stay as they were built before.
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key=['agent_id', 'snapshot_date'], meta={'recomputed': 'int_agents_recomputed'}
+) }}
+
 {% set counts = ['deals_open', 'deals_closed_won', 'deals_open_with_value', 'open_disputes'] %}
 {% set amounts = [
     'gross_pipeline_value', 'weighted_pipeline_value', 'value_without_confidence', 'won_value', 'lost_value',
@@ -97,7 +103,7 @@ running as (
     )
 ),
 
-computed as (
+final as (
     select
         agent_id,
         snapshot_date,
@@ -110,24 +116,6 @@ computed as (
         {% endfor %}
         {{ provenance() }}
     from running
-),
-
-final as (
-    select * from computed
-    {% if var('built_log_size') %}
-        union all
-        select
-            kept.agent_id,
-            kept.snapshot_date,
-            kept.currency,
-            {% for column in counts + amounts %}
-                kept.{{ column }},
-            {% endfor %}
-            {{ provenance() }}
-        from {{ this }} as kept
-        inner join agents on kept.agent_id = agents.agent_id
-        where kept.snapshot_date < agents.from_date
-    {% endif %}
 )
 
 select * from final

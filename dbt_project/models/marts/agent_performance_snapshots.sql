@@ -1,12 +1,8 @@
-{% set kept_columns = [
-    'reporting_currency', 'deals_open', 'deals_closed_won', 'deals_closed_lost', 'deals_cancelled',
-    'gross_pipeline_value', 'weighted_pipeline_value', 'value_without_confidence', 'unconverted_count', 'won_value',
-    'lost_value', 'won_value_n', 'closed_unconverted_count', 'conversion_numerator', 'conversion_denominator',
-    'conversion_rate', 'conversion_value_numerator', 'conversion_value_denominator', 'conversion_rate_value',
-    'cycle_days_sum', 'cycle_n', 'avg_cycle_days', 'median_cycle_days', 'avg_won_value', 'sales_velocity_per_day',
-    'confirmed_commission_amount', 'disputed_commission_amount', 'commission_unconverted_count', 'commission_yield',
-    'revenue_per_won_deal', 'open_days', 'revenue_per_open_day'
-] %}
+-- Days before the first one to compute stay as they were built before.
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key=['agent_id', 'snapshot_date'], meta={'recomputed': 'int_agents_recomputed'}
+) }}
 
 with agents_listed as (
     select * from {{ ref('int_agents_listed') }}
@@ -44,28 +40,17 @@ first_day as (
     select min(snapshot_date) as first_date from days
 ),
 
+agents as (
+    select
+        agents_listed.agent_id,
+        agents_listed.agent_name,
+        greatest(agents_recomputed.from_date, first_day.first_date) as from_date
+    from agents_listed
+    inner join agents_recomputed on agents_listed.agent_id = agents_recomputed.agent_id
+    cross join first_day
+),
+
 {% if var('built_log_size') %}
-    -- Who has no row on the first day yet is computed from there: the agent is new, or the days begin earlier now.
-    has_first_day as (
-        select kept.agent_id
-        from {{ this }} as kept
-        inner join first_day on kept.snapshot_date = first_day.first_date
-    ),
-
-    agents as (
-        select
-            agents_listed.agent_id,
-            agents_listed.agent_name,
-            case
-                when has_first_day.agent_id is null then first_day.first_date
-                else agents_recomputed.from_date
-            end as from_date
-        from agents_listed
-        inner join agents_recomputed on agents_listed.agent_id = agents_recomputed.agent_id
-        left join has_first_day on agents_listed.agent_id = has_first_day.agent_id
-        cross join first_day
-    ),
-
     days_before as (
         select
             kept.agent_id,
@@ -77,16 +62,6 @@ first_day as (
                 and kept.snapshot_date = {{ dbt.dateadd('day', -1, 'agents.from_date') }}
     ),
 {% else %}
-    agents as (
-        select
-            agents_listed.agent_id,
-            agents_listed.agent_name,
-            greatest(agents_recomputed.from_date, first_day.first_date) as from_date
-        from agents_listed
-        inner join agents_recomputed on agents_listed.agent_id = agents_recomputed.agent_id
-        cross join first_day
-    ),
-
     days_before as (
         select
             agent_id,
@@ -254,7 +229,7 @@ rated as (
     from rounded
 ),
 
-computed as (
+final as (
     select
         agent_id,
         agent_name,
@@ -296,24 +271,6 @@ computed as (
         {{ divide('confirmed_commission_amount', 'open_days') }} as revenue_per_open_day,
         {{ provenance() }}
     from rated
-),
-
-final as (
-    select * from computed
-    {% if var('built_log_size') %}
-        union all
-        select
-            kept.agent_id,
-            agents.agent_name,
-            kept.snapshot_date,
-            {% for column in kept_columns %}
-                kept.{{ column }},
-            {% endfor %}
-            {{ provenance() }}
-        from {{ this }} as kept
-        inner join agents on kept.agent_id = agents.agent_id
-        where kept.snapshot_date < agents.from_date
-    {% endif %}
 )
 
 select * from final

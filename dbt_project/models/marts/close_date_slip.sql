@@ -1,4 +1,13 @@
-with deal_revisions as (
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key='deal_id', meta={'recomputed': 'int_deals_recomputed'}
+) }}
+
+with deals_recomputed as (
+    select * from {{ ref('int_deals_recomputed') }}
+),
+
+deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
 
@@ -12,7 +21,11 @@ stated as (
         revision,
         expected_close_date
     from deal_revisions
-    where expected_close_date is not null
+    where
+        expected_close_date is not null
+        {% if var('built_log_size') %}
+            and deal_id in (select deals_recomputed.deal_id from deals_recomputed)
+        {% endif %}
 ),
 
 compared as (

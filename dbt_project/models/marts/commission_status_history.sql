@@ -1,5 +1,21 @@
-with commission_revisions as (
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key='commission_id', meta={'recomputed': 'int_commissions_recomputed'}
+) }}
+
+with commissions_recomputed as (
+    select * from {{ ref('int_commissions_recomputed') }}
+),
+
+all_commission_revisions as (
     select * from {{ ref('int_commissions_folded') }}
+),
+
+commission_revisions as (
+    select * from all_commission_revisions
+    {% if var('built_log_size') %}
+        where commission_id in (select commissions_recomputed.commission_id from commissions_recomputed)
+    {% endif %}
 ),
 
 entries as (

@@ -1,4 +1,13 @@
-with deal_revisions as (
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key='deal_id', meta={'recomputed': 'int_deals_recomputed'}
+) }}
+
+with deals_recomputed as (
+    select * from {{ ref('int_deals_recomputed') }}
+),
+
+deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
 
@@ -19,7 +28,11 @@ decided as (
         case when status = 'closed_won' then 1 else 0 end as won,
         {{ dbt.dateadd('day', -30, 'closed_at') }} as judged_at
     from deals
-    where status in ('closed_won', 'closed_lost')
+    where
+        status in ('closed_won', 'closed_lost')
+        {% if var('built_log_size') %}
+            and deal_id in (select deals_recomputed.deal_id from deals_recomputed)
+        {% endif %}
 ),
 
 -- The revision in force 30 days before the close, if the deal was open by then.

@@ -1,9 +1,8 @@
-{% set columns = [
-    'deal_id', 'revision', 'n', 'event_type', 'valid_from', 'valid_to', 'valid_from_date', 'valid_to_date',
-    'recorded_at', 'agent_id', 'credited_agent_id', 'asset_type', 'deal_type', 'pipeline_stage', 'status',
-    'lead_source', 'estimated_value_amount', 'estimated_value_currency', 'confidence', 'expected_close_date',
-    'actual_close_date', 'opened_at', 'closed_at', 'closed_date', 'external_ref', 'project_id', 'property_id'
-] %}
+-- A deal without a new entry stays as it was built before.
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key='deal_id', meta={'recomputed': 'int_deals_touched'}
+) }}
 
 with deals_touched as (
     select * from {{ ref('int_deals_touched') }}
@@ -20,8 +19,15 @@ deal_events as (
     {% endif %}
 ),
 
-stage_events as (
+all_stage_events as (
     select * from {{ ref('stg_ledger__stage_events') }}
+),
+
+stage_events as (
+    select * from all_stage_events
+    {% if var('built_log_size') %}
+        where deal_id in (select deals_touched.deal_id from deals_touched)
+    {% endif %}
 ),
 
 pipeline_stages as (
@@ -100,7 +106,7 @@ credited as (
     )
 ),
 
-computed as (
+final as (
     select
         deal_id,
         revision,
@@ -128,24 +134,9 @@ computed as (
         case when status <> 'open' then {{ business_date('status_since') }} end as closed_date,
         external_ref,
         project_id,
-        property_id
-    from credited
-),
-
--- A deal without a new entry stays as it was built before.
-final as (
-    select
-        {{ columns | join(',\n        ') }},
+        property_id,
         {{ provenance() }}
-    from computed
-    {% if var('built_log_size') %}
-        union all
-        select
-            {{ columns | join(',\n            ') }},
-            {{ provenance() }}
-        from {{ this }}
-        where deal_id not in (select deals_touched.deal_id from deals_touched)
-    {% endif %}
+    from credited
 )
 
 select * from final

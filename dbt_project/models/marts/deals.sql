@@ -1,4 +1,13 @@
-with deal_revisions as (
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key='deal_id', meta={'recomputed': 'int_deals_recomputed'}
+) }}
+
+with deals_recomputed as (
+    select * from {{ ref('int_deals_recomputed') }}
+),
+
+deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
 
@@ -20,7 +29,11 @@ rates as (
 
 as_of_now as (
     select * from deal_revisions
-    where valid_to is null
+    where
+        valid_to is null
+        {% if var('built_log_size') %}
+            and deal_id in (select deals_recomputed.deal_id from deals_recomputed)
+        {% endif %}
 ),
 
 last_visits as (
@@ -28,6 +41,9 @@ last_visits as (
         deal_id,
         max(entered_at) as stage_entered_at
     from stage_visits
+    {% if var('built_log_size') %}
+        where deal_id in (select deals_recomputed.deal_id from deals_recomputed)
+    {% endif %}
     group by deal_id
 ),
 

@@ -1,6 +1,8 @@
-{% set columns = [
-    'deals_open', 'gross_pipeline_value', 'weighted_pipeline_value', 'unconverted_count'
-] %}
+-- Days before the first one to compute stay as they were built before.
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key=['agent_id', 'snapshot_date'], meta={'recomputed': 'int_agents_recomputed'}
+) }}
 
 with agents as (
     select * from {{ ref('int_agents_recomputed') }}
@@ -208,7 +210,7 @@ rounded as (
     where deals_open > 0
 ),
 
-computed as (
+final as (
     select
         agent_id,
         stage,
@@ -221,24 +223,6 @@ computed as (
         unconverted_count,
         {{ provenance() }}
     from rounded
-),
-
-final as (
-    select * from computed
-    {% if var('built_log_size') %}
-        union all
-        select
-            kept.agent_id,
-            kept.stage,
-            kept.snapshot_date,
-            {% for column in columns %}
-                kept.{{ column }},
-            {% endfor %}
-            {{ provenance() }}
-        from {{ this }} as kept
-        inner join agents on kept.agent_id = agents.agent_id
-        where kept.snapshot_date < agents.from_date
-    {% endif %}
 )
 
 select * from final

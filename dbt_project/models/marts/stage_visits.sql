@@ -1,27 +1,15 @@
-{% set columns = [
-    'deal_id', 'visit', 'stage', 'entered_at', 'left_at', 'duration_seconds', 'is_current', 'next_stage',
-    'cumulative_seconds', 'agent_id'
-] %}
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key='deal_id', meta={'recomputed': 'int_deals_recomputed'}
+) }}
 
-with deals_touched as (
-    select * from {{ ref('int_deals_touched') }}
+with deals_recomputed as (
+    select * from {{ ref('int_deals_recomputed') }}
 ),
 
 all_deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
-
-{% if var('built_log_size') %}
-    -- On another day an open stage has lasted longer.
-    deals_recomputed as (
-        select deal_id from deals_touched
-        {% if var('built_as_of_date') != var('as_of_date') %}
-            union distinct
-            select deal_id from all_deal_revisions
-            where valid_to is null and status = 'open'
-        {% endif %}
-    ),
-{% endif %}
 
 deal_revisions as (
     select * from all_deal_revisions
@@ -97,7 +85,7 @@ measured as (
     inner join pipeline_stages on visits.stage = pipeline_stages.stage
 ),
 
-computed as (
+final as (
     select
         measured.deal_id,
         measured.visit,
@@ -114,24 +102,10 @@ computed as (
             )',
             1000000
         ) }} as cumulative_seconds,
-        deal_revisions.agent_id
+        deal_revisions.agent_id,
+        {{ provenance() }}
     from measured
     inner join deal_revisions on measured.n = deal_revisions.n
-),
-
-final as (
-    select
-        {{ columns | join(',\n        ') }},
-        {{ provenance() }}
-    from computed
-    {% if var('built_log_size') %}
-        union all
-        select
-            {{ columns | join(',\n            ') }},
-            {{ provenance() }}
-        from {{ this }}
-        where deal_id not in (select deals_recomputed.deal_id from deals_recomputed)
-    {% endif %}
 )
 
 select * from final

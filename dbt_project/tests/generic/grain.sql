@@ -1,9 +1,43 @@
-{#- The columns that make a row of the model unique; a null counts as a value. -#}
+{#-
+The columns that make a row of the model unique; a null counts as a value. On top of the last build: among the rows that
+this build wrote, and between them and those it kept.
+-#}
 {% test grain(model, columns) %}
+{% set key = columns | join(', ') %}
+{% if is_carried_on(model) %}
+with written as (
+    select {{ key }} from {{ model }}
+    where {{ is_of_this_build() }}
+),
+
+kept as (
+    select {{ key }} from {{ model }}
+    where not ({{ is_of_this_build() }})
+),
+
+twice as (
+    select {{ key }} from kept
+    intersect
+    select {{ key }} from written
+)
+
 select
-    {{ columns | join(', ') }},
+    {{ key }},
+    count(*) as row_count
+from written
+group by {{ key }}
+having count(*) > 1
+union all
+select
+    {{ key }},
+    2 as row_count
+from twice
+{% else %}
+select
+    {{ key }},
     count(*) as row_count
 from {{ model }}
-group by {{ columns | join(', ') }}
+group by {{ key }}
 having count(*) > 1
+{% endif %}
 {% endtest %}

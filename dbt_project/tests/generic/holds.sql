@@ -1,6 +1,6 @@
 {#-
 Named rules that hold in every row, checked in one pass. Gives the rows that break one, with the first rule they break.
-A rule that is null (because a column is) counts as held.
+A rule that is null (because a column is) counts as held. On top of the last build: in the rows that this build wrote.
 -#}
 {% test holds(model, rules) %}
 with judged as (
@@ -12,6 +12,9 @@ with judged as (
             {% endfor %}
         end as broken_rule
     from {{ model }}
+    {% if is_carried_on(model) -%}
+        where {{ is_of_this_build() }}
+    {%- endif %}
 )
 
 select * from judged

@@ -1,0 +1,50 @@
+{#-
+Tables that are carried on: which rows a build on top of the last one computes anew. The rule stands here and in the
+models that name them:
+int_deals_touched, int_commissions_touched: deals and commissions with entries that the last build did not have.
+int_deals_recomputed, int_commissions_recomputed: those, and whatever says something else on another day or by another
+name.
+int_agents_recomputed: from which day on an agent's daily series are computed.
+-#}
+
+{#- A run that was not told what the tables were built from builds all of them whole, whatever they hold. -#}
+{% macro should_full_refresh() -%}
+    {%- if var('built_log_size') and not load_cached_relation(this) -%}
+        {%- set table = this.schema ~ '.' ~ this.name -%}
+        {{ exceptions.raise_compiler_error(table ~ ' is not there to be carried on: run without built_log_size.') }}
+    {%- endif -%}
+    {{ return(not var('built_log_size')) }}
+{%- endmacro %}
+
+{#-
+The incremental strategy `recomputed`: what is to be computed anew goes, whether or not anything comes in its place, as do
+the days of who is no longer listed, and the new rows come. A model's `meta` names the table that says what, its
+`unique_key` by what the model is carried on: a deal, a commission, or an agent and a day.
+-#}
+{% macro get_incremental_recomputed_sql(arguments) -%}
+    {%- set recomputed = ref(config.get('meta')['recomputed']) -%}
+    {%- set key = arguments['unique_key'] -%}
+    {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    delete from {{ arguments['target_relation'] }} as kept
+    {% if key is string -%}
+        where kept.{{ key }} in (select {{ key }} from {{ recomputed }})
+    {%- else -%}
+        where not exists (
+            select agents.agent_id
+            from {{ recomputed }} as agents
+            where agents.agent_id = kept.agent_id and agents.from_date > kept.{{ key[1] }}
+        )
+    {%- endif %};
+    insert into {{ arguments['target_relation'] }} ({{ columns }})
+    select {{ columns }} from {{ arguments['temp_relation'] }}
+{%- endmacro %}
+
+{#- Whether data tests may pass over rows of a model that this build kept: they were judged when they were written. -#}
+{% macro is_carried_on(model) -%}
+    {{ return(var('built_log_size') and not var('test_every_row') and model.schema == 'marts') }}
+{%- endmacro %}
+
+{#- Whether a row of a mart was written by this build: its provenance says so. -#}
+{% macro is_of_this_build() -%}
+    log_size = {{ log_size() }} and as_of_date = {{ as_of_date() }}
+{%- endmacro %}

@@ -1,0 +1,33 @@
+with commissions_touched as (
+    select * from {{ ref('int_commissions_touched') }}
+),
+
+commission_revisions as (
+    select * from {{ ref('int_commissions_folded') }}
+),
+
+agents as (
+    select * from {{ ref('int_agents_recomputed') }}
+),
+
+-- A commission bears its agent's name.
+of_renamed_agents as (
+    select commission_revisions.commission_id
+    from commission_revisions
+    inner join agents on commission_revisions.agent_id = agents.agent_id
+    where commission_revisions.valid_to is null and agents.is_renamed
+),
+
+final as (
+    select commission_id from commissions_touched
+    union distinct
+    select commission_id from of_renamed_agents
+    {% if var('built_log_size') and var('built_as_of_date') != var('as_of_date') %}
+        -- On another day it has stood in its status for longer, unless nothing comes after that status.
+        union distinct
+        select commission_id from commission_revisions
+        where valid_to is null and status not in ('paid', 'written_off')
+    {% endif %}
+)
+
+select * from final
