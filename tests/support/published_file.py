@@ -21,6 +21,11 @@ from ledger.settings import get_settings
 AS_OF = date(2025, 6, 30)
 ANNA, BEN = "01890000-0000-7000-8000-00000000000a", "01890000-0000-7000-8000-00000000000b"
 
+DATED = (
+    "stage_conversion", "cycle_times", "calibration_scores", "payout_velocity", "lead_source_roi",
+    "benchmark_comparison",
+)  # fmt: skip
+"""Marts that a file can also be asked about as of an earlier day; a sample says of each day what it says of its own."""
 MARTS_DIR = get_settings().dbt_project_dir / "models" / "marts"
 MANIFEST = """
     generation BIGINT, log_size BIGINT, log_last_hash VARCHAR, as_of_date DATE, definition_version VARCHAR,
@@ -104,6 +109,8 @@ def publish_sample(
         )
         for table, rows in (extra or {}).items():
             _insert(connection, table, rows)
+        for mart in DATED:
+            connection.execute(f"CREATE MACRO {mart}_as_of(day) AS TABLE FROM {mart}")
         _insert(
             connection,
             "manifest",
