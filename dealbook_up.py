@@ -8,7 +8,6 @@ Every step says what it does and how long it took, works without a terminal, and
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
 import socket
 import time
@@ -173,6 +172,7 @@ def serve_api(settings: Settings, console: Console, *, announce: Callable[[str],
     import uvicorn
 
     from api.main import create_app
+    from ledger.collection import collect_seldom
 
     listener = listen(settings.host, settings.port, console, "the workspace and the API")
     address = f"http://{settings.host}:{listener.getsockname()[1]}"
@@ -188,8 +188,7 @@ def serve_api(settings: Settings, console: Console, *, announce: Callable[[str],
             time.sleep(0.1)
 
     Thread(target=tell_when_ready, daemon=True).start()
-    gc.collect()
-    gc.freeze()  # what is there now stays as long as we serve: walking it again and again took a tenth of the time
+    collect_seldom()
     with contextlib.suppress(KeyboardInterrupt), listener:
         server.run(sockets=[listener])
     console.print("Stopped.")

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Header
 from pydantic import BaseModel
 
+from ledger.collection import collect_seldom
 from ledger.vocabulary import PipelineStage
 
 
@@ -58,6 +59,7 @@ def main() -> None:
     listener = config.bind_socket()
     sys.stdout.write(f"Serving on http://127.0.0.1:{listener.getsockname()[1]}\n")
     sys.stdout.flush()
+    collect_seldom()  # as `dealbook serve` does
     uvicorn.Server(config).run(sockets=[listener])
 
 

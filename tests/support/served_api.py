@@ -212,7 +212,7 @@ def _serve(listener: socket.socket, request: dict[str, Any]) -> None:
             os.dup2(log.fileno(), 2)
         app = create_app(Settings(**request["settings"]), with_workspace=False)
         if "page_limit" in request:
-            _limit_pages(app.state.service.ledger.engine, Path(request["page_limit"]))
+            _limit_pages(app.state.service.ledger.writer, Path(request["page_limit"]))
         config = uvicorn.Config(
             _dying_on_request(app), log_level="warning", timeout_graceful_shutdown=5, server_header=False
         )
