@@ -21,12 +21,10 @@ from tests.support.served_api import wait_until
 WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
-@pytest.mark.only_on("postgresql")
-def test_a_deal_that_is_being_handed_over_is_waited_for_and_gone(
-    client: TestClient, ledger: Ledger, people: People
-) -> None:
-    """The assignment is written and not committed; its former agent's move comes, waits for the deal, and gets 404."""
-    deal_id = open_deal(client, people.anna)["id"]
+def move_amid(
+    client: TestClient, ledger: Ledger, people: People, deal_id: str, withdraw: Callable[[Session], object]
+) -> Any:
+    """Send Anna's move while a withdrawal is written and not committed; it must wait. Return what it then gets."""
     answers: list[Any] = []
 
     def move() -> None:
@@ -39,12 +37,25 @@ def test_a_deal_that_is_being_handed_over_is_waited_for_and_gone(
 
     sender = threading.Thread(target=move)
     with ledger.write() as session:
-        deals.assign_deal(session, SYSTEM, deal_id, agent_id=people.ben.id)
+        withdraw(session)
         sender.start()
         wait_until(has_met_it, "the request neither waits nor answers")
         assert answers == [], "it did not wait"
     sender.join(60)
     [answer] = answers
+    return answer
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_deal_that_is_being_handed_over_is_waited_for_and_gone(
+    client: TestClient, ledger: Ledger, people: People
+) -> None:
+    """The assignment is written and not committed; its former agent's move comes, waits for the deal, and gets 404."""
+    deal_id = open_deal(client, people.anna)["id"]
+    answer = move_amid(
+        client, ledger, people, deal_id,
+        lambda session: deals.assign_deal(session, SYSTEM, deal_id, agent_id=people.ben.id),
+    )  # fmt: skip
     assert answer.status_code == 404, answer.text
     with ledger.read() as session:
         assert session.get_one(AgentDeal, deal_id).pipeline_stage == PipelineStage.LEAD_CAPTURED
@@ -70,24 +81,7 @@ def test_a_withdrawal_that_is_being_written_is_waited_for_and_heard(
 ) -> None:
     """It is written and not committed when a move comes; that was allowed when it began, and is refused at its end."""
     deal_id = open_deal(client, people.anna)["id"]
-    answers: list[Any] = []
-
-    def move() -> None:
-        headers = people.anna.auth | {"If-Match": "*"}
-        answers.append(client.post(f"/api/v1/deals/{deal_id}/stage", json={"to_stage": "proposal"}, headers=headers))
-
-    def has_met_it() -> bool:
-        with ledger.read() as looking:
-            return bool(answers) or bool(looking.scalar(WAITING))
-
-    sender = threading.Thread(target=move)
-    with ledger.write() as session:
-        withdraw(session, people)
-        sender.start()
-        wait_until(has_met_it, "the request neither waits nor answers")
-        assert answers == [], "it did not wait"
-    sender.join(60)
-    [answer] = answers
+    answer = move_amid(client, ledger, people, deal_id, lambda session: withdraw(session, people))
     assert (answer.status_code, problem_of(answer)) == (403, "not-permitted"), answer.text
     with ledger.read() as session:
         assert session.get_one(AgentDeal, deal_id).pipeline_stage == PipelineStage.LEAD_CAPTURED
