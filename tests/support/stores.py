@@ -30,6 +30,7 @@ ON_BOTH = frozenset(
         "tests/ledger/test_longest_texts.py",
         "tests/ledger/test_many_rows.py",
         "tests/ledger/test_moving.py",
+        "tests/ledger/test_overlapping_writes.py",
         "tests/ledger/test_store.py",
         "tests/ledger/test_verify_tampering.py",
         "tests/api/test_audit.py",
