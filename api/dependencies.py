@@ -4,7 +4,7 @@ A reading session lives exactly as long as its endpoint (`scope="function"`). Ho
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -143,6 +143,26 @@ def get_reader(
 
 
 ReadingActor = Annotated[Actor, Depends(get_reader, scope="function")]
+
+
+def permit(action: access.Action) -> Callable[..., Actor]:
+    """Return what finds out who asks for a change beside the log, before their body is read; who may not is refused."""
+
+    def get_permitted(
+        request: Request,
+        service: ServiceDep,
+        _token: Annotated[object, Security(bearer_scheme)],
+        _session: Annotated[object, Security(cookie_scheme)],
+    ) -> Actor:
+        refuse_cross_site(request)
+        with service.ledger.read() as session:
+            actor = authenticate(session, request)
+            if actor is None:
+                raise turn_away(request, service)
+            access.authorize(session, actor, action)
+            return actor
+
+    return get_permitted
 
 
 def open_marts(service: ServiceDep) -> Iterator[Marts]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response, Security
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
@@ -16,9 +16,7 @@ from api.dependencies import (
     Service,
     ServiceDep,
     authenticate,
-    bearer_scheme,
-    cookie_scheme,
-    refuse_cross_site,
+    permit,
     refuse_unknown_parameters,
     turn_away,
 )
@@ -40,23 +38,8 @@ router = APIRouter(
 )
 
 
-def get_importer(
-    request: Request,
-    service: ServiceDep,
-    _token: Annotated[object, Security(bearer_scheme)],
-    _session: Annotated[object, Security(cookie_scheme)],
-) -> Actor:
-    """Return who sends files, before a byte of them is read: whoever may not import fills no disk."""
-    refuse_cross_site(request)
-    with service.ledger.read() as session:
-        actor = authenticate(session, request)
-        if actor is None:
-            raise turn_away(request, service)
-        authorize(session, actor, Action.IMPORT)
-        return actor
-
-
-Importer = Annotated[Actor, Depends(get_importer)]
+Importer = Annotated[Actor, Depends(permit(Action.IMPORT))]
+"""Who sends files: whoever may not import fills no disk."""
 
 
 @router.post(

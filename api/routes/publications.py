@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Security
+from fastapi import APIRouter, Depends
 
 from api.dependencies import (
     MartsDep,
@@ -11,19 +11,16 @@ from api.dependencies import (
     ReadingActor,
     Service,
     ServiceDep,
-    authenticate,
-    bearer_scheme,
-    cookie_scheme,
+    permit,
     read_clock,
-    refuse_cross_site,
     refuse_unknown_parameters,
-    turn_away,
 )
 from api.documentation import EVERYWHERE, PUBLISHED, WRITES, WRITES_NO_ENTRY, problems
 from api.problems import Problem
 from api.published import Marts
 from api.schemas import publications as shapes
 from ledger import access
+from ledger.actors import Actor
 
 router = APIRouter(
     prefix="/api/v1", tags=["performance"], dependencies=[Depends(refuse_unknown_parameters)], responses=EVERYWHERE
@@ -66,22 +63,6 @@ def list_publications(session: Reading, actor: ReadingActor, service: ServiceDep
     )
 
 
-def find_name(
-    request: Request,
-    service: ServiceDep,
-    _token: Annotated[object, Security(bearer_scheme)],
-    _session: Annotated[object, Security(cookie_scheme)],
-) -> str:
-    """Return the name of who asks to roll back, as the ledger knows them now; refuse whoever may not."""
-    refuse_cross_site(request)
-    with service.ledger.read() as session:
-        actor = authenticate(session, request)
-        if actor is None:
-            raise turn_away(request, service)
-        access.authorize(session, actor, access.Action.ROLL_BACK)
-        return access.get_user(session, actor.id).name
-
-
 @router.post(
     "/publication/rollback",
     responses=WRITES,
@@ -89,7 +70,7 @@ def find_name(
     openapi_extra={WRITES_NO_ENTRY: True},
 )
 def roll_back(
-    body: shapes.Rollback, by: Annotated[str, Depends(find_name)], service: ServiceDep
+    body: shapes.Rollback, actor: Annotated[Actor, Depends(permit(access.Action.ROLL_BACK))], service: ServiceDep
 ) -> shapes.PublicationAnswer:
     """Everybody then sees its numbers, until the next refresh publishes anew; no deal and no entry is touched.
 
@@ -98,6 +79,8 @@ def roll_back(
     from ingestion.errors import PublicationMissing
     from ingestion.publishing import rollback_publication
 
+    with service.ledger.read() as session:
+        by = access.get_user(session, actor.id).name
     try:
         rollback_publication(service.settings.published_dir, body.file_name, by=by)
     except PublicationMissing as fact:

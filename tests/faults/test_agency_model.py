@@ -178,13 +178,26 @@ class Agency(RuleBasedStateMachine):
         self._check_line(line, self._send(who, "POST", f"/disputes/{dispute}/resolve", body), expected)
 
     def teardown(self) -> None:
-        """At the end of a life: the timelines tell the way through the stages, and each sees what is theirs."""
+        """At the end of a life: timelines tell the way through the stages, each sees and lists what is theirs."""
         for deal in self.deals:
             items = self._send("viewer", "GET", f"/deals/{deal.id}/timeline").json()["items"]
             assert [item["to_stage"] for item in items if item["to_stage"]] == deal.path
             assert len(items) == deal.revision
             for who in ("anna", "ben"):
                 assert self._send(who, "GET", f"/deals/{deal.id}").status == (200 if deal.agent == who else 404)
+                for line in deal.lines:
+                    is_seen = who in (deal.agent, line.agent)
+                    assert self._send(who, "GET", f"/commissions/{line.id}").status == (200 if is_seen else 404)
+        for who in ROLE_OF:
+            seen = [deal for deal in self.deals if ROLE_OF[who] != "agent" or deal.agent == who]
+            lines = [line for deal in self.deals for line in deal.lines if deal in seen or line.agent == who]
+            for path, expected in (("deals", seen), ("commissions", lines)):
+                listed = {item["id"] for item in self._send(who, "GET", f"/{path}?limit=200").json()["items"]}
+                assert listed & self._ids(path) == {one.id for one in expected}
+
+    def _ids(self, path: str) -> set[str]:
+        """All of this life's: others came before it."""
+        return {one.id for deal in self.deals for one in ([deal] if path == "deals" else deal.lines)}
 
 
 @pytest.mark.soak
