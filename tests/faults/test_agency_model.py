@@ -142,6 +142,19 @@ class Agency(RuleBasedStateMachine):
         self._check_line(line, answer, expected)
 
     @precondition(lambda self: any(deal.lines for deal in self.deals))
+    @rule(data=st.data(), then=st.sampled_from(STATUSES))
+    def settle_on(self, data: st.DataObject, then: str) -> None:
+        """A line goes on as far as it may, and is asked for one step more: chance alone leads few of them there."""
+        deal, line = self._line(data)
+        for status in ("confirmed", "invoiced", "paid", then):
+            revision = line.revision
+            expected = deal.settle("manager", line, status, revision)
+            body = {"to_status": status}
+            answer = self._send("manager", "POST", f"/commissions/{line.id}/status", body, revision)
+            assert answer.status == expected, (expected, answer.content)
+        self._check_line(line, answer, expected)
+
+    @precondition(lambda self: any(deal.lines for deal in self.deals))
     @rule(
         data=st.data(),
         who=WHO,
