@@ -6,9 +6,10 @@ each would take as long as all the rest of reading it. Only when something is wr
 
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from sqlalchemy.orm import Session
 
@@ -63,21 +64,22 @@ def _fetch_joined(session: Session, start: int, end: int) -> tuple[pa.RecordBatc
     query = _JOINED_BY_SQLITE if is_sqlite(connection.dialect) else _JOINED_BY_POSTGRESQL
     # The driver's own cursor: SQLAlchemy would look at each value once more.
     [(sound, numbers, types, lengths, hashes, bodies)] = _execute(connection, query.format(start=start, end=end))
-    if sound != end - start or numbers != ",".join(map(str, range(start, end))):
+    due = np.arange(start, end)
+    if sound != len(due) or not np.array_equal(np.fromstring(numbers, np.int64, sep=","), due):
         return _fetch_rows(connection, start, end)
     names = types.split(",")
-    ends = list(accumulate(map(int, lengths.split(",")), initial=0))
+    offsets = np.concatenate(([0], np.cumsum(np.fromstring(lengths, np.int64, sep=",")))).astype(np.int32)
+    ends = offsets.tolist()
     begun, content = sha256(LEAF_PREFIX).copy, memoryview(bodies)
     leaves = []
     for since, until in pairwise(ends):
         leaf = begun()
         leaf.update(content[since:until])
         leaves.append(leaf.digest())
-    if b"".join(leaves) != hashes or len(names) != end - start or ends[-1] != len(bodies):
+    if b"".join(leaves) != hashes or len(names) != len(due) or ends[-1] != len(bodies):
         return _fetch_rows(connection, start, end)
-    offsets = pa.array(ends, pa.int32()).buffers()[1]
-    body = pa.Array.from_buffers(pa.binary(), end - start, [None, offsets, pa.py_buffer(bodies)])
-    return pa.record_batch([range(start, end), names, body], schema=SCHEMA), leaves[-1]
+    body = pa.Array.from_buffers(pa.binary(), len(due), [None, pa.py_buffer(offsets), pa.py_buffer(bodies)])
+    return pa.record_batch([pa.array(due), pa.array(names, pa.string()), body], schema=SCHEMA), leaves[-1]
 
 
 def _fetch_rows(connection: Any, start: int, end: int) -> tuple[pa.RecordBatch, bytes]:
