@@ -1,7 +1,8 @@
 """Lands new log entries in the warehouse's raw schema, exactly once.
 
 A batch's frames and the watermark commit in one transaction, so after a crash at any point the next landing goes on
-where the last whole batch ended. The watermark keeps the hash of its last entry: a ledger that does not have that
+where the last whole batch ended. A batch is read, checked and appended in parts: while one is appended, the next one
+is read. The watermark keeps the hash of its last entry: a ledger that does not have that
 entry is another ledger, or one that lost its end, and is refused.
 """
 
@@ -19,7 +20,7 @@ from sqlalchemy import text
 
 from ingestion.contracts import LOG_TABLES, create_table
 from ingestion.entry_columns import WAREHOUSED
-from ingestion.errors import ContractBroken, LogRewound, WarehouseBusy
+from ingestion.errors import ContractBroken, LogBroken, LogRewound, WarehouseBusy
 from ingestion.log_position import entry_hash, log_size
 from ingestion.log_reader import Batch, read_batches
 from ingestion.reference_files import restore_reference_files
@@ -35,6 +36,10 @@ __all__ = [
     "read_watermark",
 ]
 
+# Entries that are appended at once. DuckDB writes a table in groups of 122,880 rows; what a transaction leaves of a
+# group is written twice, in its log and at a checkpoint, or read again and joined with the next: parts may be small,
+# for what lies ahead of them is still being read, transactions not.
+PART = 100_000
 NAMED_AT_MOST = 20  # entries spelled out in a message; the rejects file has them all
 
 
@@ -98,7 +103,7 @@ def land_new_entries(
     ledger: Ledger,
     warehouse_path: Path,
     *,
-    batch_size: int = 250_000,
+    batch_size: int = 1_000_000,
     rejects_dir: Path | None = None,
     full: bool = False,
     up_to: int | None = None,
@@ -109,9 +114,9 @@ def land_new_entries(
 
     `up_to` is a log size to stop at, for a warehouse that shall know no more than was known then. A warehouse made from
     nothing gets the remembered reference files too. `on_progress(landed, total)` is called after
-    each batch. With nothing new the warehouse is not written to.
+    each part of a batch. With nothing new the warehouse is not written to.
     Raises LogRewound, LogBroken, ContractBroken (its rows go to `rejects_dir`, by default beside the warehouse) or
-    WarehouseBusy; batches that were landed before the error stay.
+    WarehouseBusy; what was landed before a broken entry stays.
     """
     started = time.perf_counter()
     rejects_dir = rejects_dir or warehouse_path.parent / "rejects"
@@ -128,16 +133,25 @@ def land_new_entries(
         # Many batches then share a checkpoint; commits are safe in the write-ahead log, which DuckDB keeps beside.
         warehouse.execute("SET checkpoint_threshold = '256MB'")
         warehouse.execute("SET threads = 1")  # two would write each batch in parts and then put them together again
-        for batch in read_batches(ledger, mark.log_size, end, batch_size):
-            _check_contracts(batch, rejects_dir)
-            _land(warehouse, batch)
-            report.batches += 1
-            report.entries += batch.to_n - batch.from_n
-            report.not_warehoused += batch.not_warehoused
-            for table, frame in batch.frames.items():
-                report.rows_by_table[table] = report.rows_by_table.get(table, 0) + frame.height
-            if on_progress:
-                on_progress(report.entries, end - report.from_n)
+        uncommitted = 0
+        try:
+            for part in read_batches(ledger, mark.log_size, end, min(batch_size, PART)):
+                _check_contracts(part, rejects_dir)
+                size = part.to_n - part.from_n
+                is_last = uncommitted + size >= batch_size or part.to_n == end
+                _land(warehouse, part, begins=not uncommitted, commits=is_last)
+                uncommitted = 0 if is_last else uncommitted + size
+                report.batches += is_last
+                report.entries += size
+                report.not_warehoused += part.not_warehoused
+                for table, frame in part.frames.items():
+                    report.rows_by_table[table] = report.rows_by_table.get(table, 0) + frame.height
+                if on_progress:
+                    on_progress(report.entries, end - report.from_n)
+        except (LogBroken, ContractBroken):
+            if uncommitted:
+                warehouse.execute("COMMIT")
+            raise
         if report.entries:
             report.deals = _count_deals(warehouse, report.from_n)
     report.seconds = time.perf_counter() - started
@@ -268,11 +282,12 @@ def _contract_broken(
     )
 
 
-def _land(warehouse: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Append a batch and move the watermark over it, in one transaction."""
+def _land(warehouse: duckdb.DuckDBPyConnection, batch: Batch, *, begins: bool, commits: bool) -> None:
+    """Append a part of a transaction, or all of one, and move the watermark over it; an error takes all of it back."""
     now = datetime.now(UTC)
     rows_by_table = {table: frame.height for table, frame in batch.frames.items()}
-    warehouse.execute("BEGIN")
+    if begins:
+        warehouse.execute("BEGIN")
     try:
         for table, frame in batch.frames.items():
             warehouse.register("incoming", frame)
@@ -294,7 +309,8 @@ def _land(warehouse: duckdb.DuckDBPyConnection, batch: Batch) -> None:
             [batch.to_n, batch.last_hash, now, batch.from_n],
         ).fetchall()
         _check_moved(moved[0][0], batch)
-        warehouse.execute("COMMIT")
+        if commits:
+            warehouse.execute("COMMIT")
     except BaseException:
         warehouse.execute("ROLLBACK")
         raise

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         default=None, description="Folder of the nightly job's backups, best on another disk; None means home/backups."
     )
     ingest_batch_size: int = Field(
-        default=250_000, ge=1, description="Log entries landed in the warehouse per transaction."
+        default=1_000_000, ge=1, description="Log entries landed in the warehouse per transaction."
     )
     stale_after_hours: int = Field(
         default=26, ge=1, description="Age in hours from which published numbers are called stale."

@@ -56,6 +56,32 @@ def test_landing_in_batches_equals_landing_at_once(ledger: Ledger, warehouse: Pa
     assert check_completeness(ledger, warehouse).is_complete
 
 
+def test_an_error_in_a_later_part_takes_back_its_whole_transaction(
+    ledger: Ledger, warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts that were appended before it in the same transaction come again with the next landing, once."""
+    append_deals(ledger, 12)
+    moved = landing._check_moved
+
+    def fail_in_the_second_part_of_the_second(watermarks: int, batch: landing.Batch) -> None:
+        if batch.from_n == 6:
+            raise _Stopped
+        moved(watermarks, batch)
+
+    monkeypatch.setattr(landing, "PART", 2)
+    monkeypatch.setattr(landing, "_check_moved", fail_in_the_second_part_of_the_second)
+    with pytest.raises(_Stopped):
+        land_new_entries(ledger, warehouse, batch_size=4)
+    assert read_watermark(warehouse) == 4
+    monkeypatch.setattr(landing, "_check_moved", moved)
+    report = land_new_entries(ledger, warehouse, batch_size=6)
+    assert (report.from_n, report.to_n, report.batches) == (4, 13, 2)
+    monkeypatch.undo()
+    land_new_entries(ledger, tmp_path / "calm.duckdb")
+    assert _raw(warehouse) == _raw(tmp_path / "calm.duckdb")
+    assert check_completeness(ledger, warehouse).is_complete
+
+
 def test_progress_is_told_after_each_batch(ledger: Ledger, warehouse: Path) -> None:
     append_deals(ledger, 9)
     heard: list[tuple[int, int]] = []
@@ -124,8 +150,8 @@ def test_an_error_at_any_statement_leaves_the_batch_out_whole(
                 raise _Stopped
             return self._connection.execute(query, *parameters)
 
-    def land_but_fail_on_the_second(connection: Any, batch: landing.Batch) -> None:
-        land(Failing(connection) if batch.from_n else connection, batch)
+    def land_but_fail_on_the_second(connection: Any, batch: landing.Batch, **ends: bool) -> None:
+        land(Failing(connection) if batch.from_n else connection, batch, **ends)
 
     monkeypatch.setattr(landing, "_land", land_but_fail_on_the_second)
     with pytest.raises(_Stopped):
@@ -244,6 +270,19 @@ def test_a_broken_log_keeps_its_batch_out(ledger: Ledger, warehouse: Path) -> No
     with pytest.raises(LogBroken, match="n=7"):
         land_new_entries(ledger, warehouse, batch_size=5)
     assert read_watermark(warehouse) == 5
+
+
+def test_what_was_appended_before_a_broken_entry_stays(
+    ledger: Ledger, warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its transaction was to be longer."""
+    append_deals(ledger, 9)
+    tamper(ledger, "UPDATE audit_logs SET hash = zeroblob(32) WHERE n = 7")
+    monkeypatch.setattr(landing, "PART", 2)
+    with pytest.raises(LogBroken, match="n=7"):
+        land_new_entries(ledger, warehouse)
+    assert read_watermark(warehouse) == 6
+    assert check_completeness(ledger, warehouse).is_complete
 
 
 def test_facts_that_break_the_contract_stay_out_and_are_named(ledger: Ledger, warehouse: Path, tmp_path: Path) -> None:
