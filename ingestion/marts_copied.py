@@ -4,12 +4,18 @@ In a published file rows lie in schema `stored`, and what readers ask for are vi
 rows say alike: as of which day, from how much of the log, by which definitions. So a row that did not change is the
 same in the next file. Which rows did is not taken on trust from the build: source and file are compared part by part,
 by fingerprints of all their rows, and a part that differs is replaced.
+
+A mart that is a view in the warehouse (what it says depends on the day, as how long a visit has lasted) is one in the
+file as well: what it reads is copied, and its text is the one that dbt made. What readers then see is compared with
+what the warehouse's view says, every row.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 
 import duckdb
 
@@ -51,6 +57,45 @@ class CopiedTable:
     def place(self) -> str:
         """Its name in SQL within the published file."""
         return f'{self.schema}."{self.name}"'
+
+
+@dataclass(frozen=True)
+class CopiedMart:
+    """A mart of the published file: a query for its view, and the tables that it reads.
+
+    `rows_seen` is of a mart that computes something: the fingerprints of what its view in the warehouse says.
+    """
+
+    name: str
+    columns: Columns
+    tables: tuple[CopiedTable, ...]
+    query: str | None = None
+    rows_seen: Mapping[int, Fingerprint] | None = None
+
+    @classmethod
+    def of(cls, warehouse: duckdb.DuckDBPyConnection, name: str) -> "CopiedMart":
+        """Return the mart as it stands in the warehouse."""
+        source = f'marts."{name}"'
+        columns = columns_of(warehouse, source)
+        read = _read_by_view(warehouse, name)
+        if read is None:
+            return cls(name, columns, (CopiedTable(STORED, name, source, columns),))
+        query, tables = read
+        return cls(name, columns, tables, query, fingerprint_parts(warehouse, source, columns))
+
+
+def _read_by_view(warehouse: duckdb.DuckDBPyConnection, mart: str) -> tuple[str, tuple[CopiedTable, ...]] | None:
+    """Return the query of a mart that is a view, on tables in `stored`, and these tables; None where it is a table."""
+    place = "database_name = current_database() AND schema_name = 'marts' AND view_name = ?"
+    found = warehouse.execute(f"SELECT sql FROM duckdb_views() WHERE {place}", [mart]).fetchall()  # noqa: S608
+    if not found:
+        return None
+    [(database,)] = warehouse.execute("SELECT current_database()").fetchall()
+    relation = re.compile(rf'(?<![\w."])"?{re.escape(database)}"?\.(\w+)\.(\w+)')
+    query = re.sub(r"\A.*?\bAS\b", "", found[0][0], count=1, flags=re.DOTALL).rstrip(";\n ")
+    sources = {name: f"{schema}.{name}" for schema, name in relation.findall(query)}
+    tables = (CopiedTable.of(warehouse, STORED, name, source) for name, source in sorted(sources.items()))
+    return relation.sub(rf"{STORED}.\2", query), tuple(tables)
 
 
 @dataclass(frozen=True)
@@ -116,7 +161,7 @@ def _digests(
 
 def write_views(
     warehouse: duckdb.DuckDBPyConnection,
-    marts: Sequence[CopiedTable],
+    marts: Sequence[CopiedMart],
     *,
     as_of_date: date,
     log_size: int,
@@ -132,8 +177,8 @@ def write_views(
         ).fetchall():
             warehouse.execute(f'DROP VIEW main."{name}"')
         for mart in marts:
-            columns = names_of(mart.columns)
-            warehouse.execute(f'CREATE VIEW main."{mart.name}" AS SELECT {columns}, {facts} FROM {mart.place}')  # noqa: S608
+            query = mart.query or f"SELECT {names_of(mart.columns)}, {facts} FROM {mart.tables[0].place}"  # noqa: S608
+            warehouse.execute(f'CREATE VIEW main."{mart.name}" AS {query}')
             for what, comment in comments[mart.name]:
                 warehouse.execute(f"COMMENT ON {what} IS {_text(comment)}")
 
@@ -151,7 +196,11 @@ def in_file(warehouse: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def _comments(warehouse: duckdb.DuckDBPyConnection, mart: str) -> list[tuple[str, str]]:
     place = "database_name = current_database() AND schema_name = 'marts' AND table_name = ? AND comment IS NOT NULL"
-    tables = warehouse.execute(f"SELECT comment FROM duckdb_tables() WHERE {place}", [mart]).fetchall()  # noqa: S608
+    views = place.replace("table_name", "view_name")
+    tables = warehouse.execute(
+        f"SELECT comment FROM duckdb_tables() WHERE {place} UNION ALL SELECT comment FROM duckdb_views() WHERE {views}",  # noqa: S608
+        [mart, mart],
+    ).fetchall()
     columns = warehouse.execute(f"SELECT column_name, comment FROM duckdb_columns() WHERE {place}", [mart]).fetchall()  # noqa: S608
     return [
         *((f'VIEW main."{mart}"', comment) for (comment,) in tables),
@@ -182,24 +231,60 @@ def write_parts(
         warehouse.execute(f"INSERT INTO {FILE}.{PARTS} VALUES {places}", values)  # noqa: S608
 
 
-def digest_copied(table: CopiedTable, parts: Parts) -> MartDigest:
+def digest_copied(mart: CopiedMart, parts: Mapping[str, Parts]) -> MartDigest:
     """Return the digest of a mart that was copied."""
-    digests = {number: PartDigest(part.fingerprint[0], part.digest) for number, part in parts.items()}
-    return digest_of_parts(table.name, table.columns, digests)
+    digests = []
+    for table in mart.tables:
+        found = {number: PartDigest(part.fingerprint[0], part.digest) for number, part in parts[table.place].items()}
+        digests.append(digest_of_parts(table.name, table.columns, found))
+    return _digest_of_tables(mart, digests)
+
+
+def digest_built(warehouse: duckdb.DuckDBPyConnection, name: str) -> MartDigest:
+    """Return the digest that a mart of the warehouse has when it is published.
+
+    Of a mart that is a view it is over the tables that the view reads; the rest of what readers see follows from the
+    day and the definitions, which are the manifest's.
+    """
+    mart = CopiedMart.of(warehouse, name)
+    digests = []
+    for table in mart.tables:
+        found = digest_parts(warehouse, table.source, table.columns)
+        digests.append(digest_of_parts(table.name, table.columns, found))
+    return _digest_of_tables(mart, digests)
+
+
+def _digest_of_tables(mart: CopiedMart, tables: Sequence[MartDigest]) -> MartDigest:
+    if mart.rows_seen is None:
+        return tables[0]
+    whole = sha256()
+    for name, data_type in mart.columns:
+        whole.update(f"{name} {data_type}\n".encode())
+    for table in tables:
+        whole.update(f"{table.mart} {table.row_count} {table.digest}\n".encode())
+    return MartDigest(mart.name, sum(rows for rows, _, _ in mart.rows_seen.values()), whole.hexdigest())
 
 
 def find_differing(
-    reader: duckdb.DuckDBPyConnection, tables: Sequence[CopiedTable], parts: Mapping[str, Parts]
+    reader: duckdb.DuckDBPyConnection,
+    marts: Sequence[CopiedMart],
+    inputs: Sequence[CopiedTable],
+    parts: Mapping[str, Parts],
 ) -> list[str]:
-    """Return the tables of an open file that do not hold, row for row, what they were copied from.
+    """Return the marts and inputs of an open file that do not hold, row for row, what they were copied from.
 
     Marts are read as readers do, through their views.
     """
     wrong = []
-    for table in tables:
-        place = f'main."{table.name}"' if table.schema == STORED else table.place
+    for mart in marts:
+        expected = mart.rows_seen
+        if expected is None:
+            expected = {number: part.fingerprint for number, part in parts[mart.tables[0].place].items()}
+        if fingerprint_parts(reader, f'main."{mart.name}"', mart.columns) != expected:
+            wrong.append(mart.name)
+    for table in inputs:
         expected = {number: part.fingerprint for number, part in parts[table.place].items()}
-        if fingerprint_parts(reader, place, table.columns) != expected:
+        if fingerprint_parts(reader, table.place, table.columns) != expected:
             wrong.append(table.name)
     return wrong
 

@@ -37,7 +37,7 @@ from ingestion.jobs_registry import write_jobs_registry
 from ingestion.mart_digests import MartDigest, list_marts
 from ingestion.marts_copied import (
     FILE,
-    STORED,
+    CopiedMart,
     CopiedTable,
     Parts,
     copy_tables,
@@ -254,9 +254,9 @@ def _copy_and_prove(
     """
     on_step("copy")
     try:
-        copied, tables, parts = _copy(warehouse_path, building, publication, start, run_records, dated_marts)
+        copied, marts, inputs, parts = _copy(warehouse_path, building, publication, start, run_records, dated_marts)
         on_step("verify")
-        _verify(building, tables, parts)
+        _verify(building, marts, inputs, parts)
     except (PublishFailed, duckdb.Error):
         if start is None:
             raise
@@ -272,7 +272,7 @@ def _copy(
     start: Path | None,
     run_records: Path | None,
     dated_marts: DatedMarts | None,
-) -> tuple[Publication, list[CopiedTable], dict[str, Parts]]:
+) -> tuple[Publication, list[CopiedMart], list[CopiedTable], dict[str, Parts]]:
     """Make the file: marts, manifest, runs and functions; return the publication and what was copied."""
     if not warehouse_path.exists():
         raise PublishFailed(f"There is no warehouse at {warehouse_path}: run `dealbook refresh`.")
@@ -284,10 +284,12 @@ def _copy(
             shutil.copyfile(start, building)
         warehouse.execute(f"ATTACH '{str(building).replace(chr(39), chr(39) * 2)}' AS {FILE}")
         try:
-            marts = [CopiedTable.of(warehouse, STORED, name, f'marts."{name}"') for name in names]
-            tables = [*marts, *(input_tables(warehouse, dated_marts) if dated_marts else [])]
+            marts = [CopiedMart.of(warehouse, name) for name in names]
+            inputs = input_tables(warehouse, dated_marts) if dated_marts else []
+            stored = {table.place: table for mart in marts for table in mart.tables}
+            tables = [*stored.values(), *inputs]
             parts = copy_tables(warehouse, tables)
-            publication = replace(publication, marts=[digest_copied(mart, parts[mart.place]) for mart in marts])
+            publication = replace(publication, marts=[digest_copied(mart, parts) for mart in marts])
             write_views(
                 warehouse,
                 marts,
@@ -303,7 +305,7 @@ def _copy(
             warehouse.execute(f"CHECKPOINT {FILE}")
         finally:
             warehouse.execute(f"DETACH {FILE}")
-    return publication, tables, parts
+    return publication, marts, inputs, parts
 
 
 def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publication) -> None:
@@ -327,13 +329,13 @@ def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publicati
     )
 
 
-def _verify(path: Path, tables: list[CopiedTable], parts: dict[str, Parts]) -> None:
-    """Open the copy as a reader would and compare each table, row for row, with what was built."""
+def _verify(path: Path, marts: list[CopiedMart], inputs: list[CopiedTable], parts: dict[str, Parts]) -> None:
+    """Open the copy as a reader would and compare each mart, row for row, with what was built."""
     connection = duckdb.connect(path, read_only=True)
     try:
-        marts = {table.name for table in tables if table.schema == STORED}
-        wrong = sorted(marts.symmetric_difference(set(list_marts(connection, "main")) - set(MANIFEST_TABLES)))
-        wrong = wrong or find_differing(connection, tables, parts)
+        names = {mart.name for mart in marts}
+        wrong = sorted(names.symmetric_difference(set(list_marts(connection, "main")) - set(MANIFEST_TABLES)))
+        wrong = wrong or find_differing(connection, marts, inputs, parts)
     finally:
         connection.close()
     if wrong:

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from ingestion.errors import ReplayNotPossible
 from ingestion.log_position import entry_hash, entry_time, log_size
-from ingestion.mart_digests import MartDigest, digest_mart, list_marts
+from ingestion.mart_digests import MartDigest, list_marts
+from ingestion.marts_copied import digest_built
 from ingestion.publishing import Publication, list_publications
 from ingestion.remembered_files import RememberedFile, copy_remembered_files, digest_of_files, remembered_files
 from ledger.settings import Settings
@@ -219,7 +220,7 @@ def _build(place: Settings, ledger: Ledger, size: int, as_of: date, version: str
         digests = []
         for done, mart in enumerate(marts):
             say("Computing digests", done, len(marts))
-            digests.append(digest_mart(warehouse, "marts", mart))
+            digests.append(digest_built(warehouse, mart))
     return digests
 
 

@@ -14,22 +14,24 @@ PREVIEW_COLUMNS, LEAST_COLUMNS = 12, 8
 
 
 def count_rows(warehouse_path: Path, schema: str) -> dict[str, int]:
-    """Return the number of rows of every table in a schema of the warehouse, by name. Views are left uncounted."""
+    """Return the number of rows of every table and view in a schema of the warehouse, by name."""
+    from ingestion.mart_digests import list_marts
     from ingestion.warehouse import open_warehouse
 
     with open_warehouse(warehouse_path) as warehouse:
-        tables = warehouse.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [schema]).fetchall()
-        return {table: _count(warehouse, f'"{schema}"."{table}"') for (table,) in tables}
+        return {table: _count(warehouse, f'"{schema}"."{table}"') for table in list_marts(warehouse, schema)}
 
 
 def describe_tables(warehouse_path: Path, nodes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return Dagster metadata by dbt node: columns of every relation, rows of every table, a preview and a plot of
-    every mart."""
+    """Return Dagster metadata by dbt node: columns of every relation, rows of every table and mart, and of every mart a
+    preview and a plot."""
+    from ingestion.mart_digests import list_marts
     from ingestion.warehouse import open_warehouse
 
     facts: dict[str, dict[str, Any]] = {}
     with open_warehouse(warehouse_path) as warehouse:
         tables = set(warehouse.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall())
+        tables |= {("marts", mart) for mart in list_marts(warehouse, "marts")}
         types = _column_types(warehouse)
         for node in nodes:
             place = (node["schema"], node["alias"])

@@ -2,9 +2,10 @@
 Tables that are carried on: which rows a build on top of the last one computes anew. The rule stands here and in the
 models that name them:
 int_deals_touched, int_commissions_touched: deals and commissions with entries that the last build did not have.
-int_deals_recomputed, int_commissions_recomputed: those, and whatever says something else on another day or by another
-name.
+int_deals_recomputed, int_commissions_recomputed: those, and whatever bears another name.
 int_agents_recomputed: from which day on an agent's daily series are computed.
+What says something else on another day though nothing happened (how long a visit lasts, what an open deal is worth at the
+day's rate) is not stored: the mart is a view that computes it, on a table that is carried on.
 -#}
 
 {#- A run that was not told what the tables were built from builds all of them whole, whatever they hold. -#}
@@ -44,7 +45,10 @@ the days of who is no longer listed, and the new rows come. A model's `meta` nam
     {{ return(var('built_log_size') and not var('test_every_row') and model.schema == 'marts') }}
 {%- endmacro %}
 
-{#- Whether a row of a mart was written by this build: its provenance says so. -#}
-{% macro is_of_this_build() -%}
-    log_size = {{ log_size() }} and as_of_date = {{ as_of_date() }}
+{#-
+Whether a row of a mart was written by this build: its provenance says so. A mart that is a view on a stored table says in
+its tests which rows of that were written.
+-#}
+{% macro is_of_this_build(written) -%}
+    {{ written if written else 'log_size = ' ~ log_size() ~ ' and as_of_date = ' ~ as_of_date() }}
 {%- endmacro %}

@@ -99,9 +99,10 @@ def test_one_late_entry_writes_the_rows_of_one_deal_and_the_later_days_of_its_ag
     run = agency.build(step)
     assert run.is_success, run.failures
     written = f"log_size = {step.log_size}"
-    for mart in ("deal_revisions", "deals", "stage_visits", "close_date_slip"):
-        assert set(agency.rows(f"SELECT deal_id FROM marts.{mart} WHERE {written}")) <= {(deal,)}, mart
-        assert agency.rows(f"SELECT count(*) > 5 FROM marts.{mart} WHERE NOT {written}") == [(True,)], mart
+    stored = ("int_deals_standing", "int_stages_visited", "int_close_dates_moved")
+    for table in ("marts.deal_revisions", *(f"intermediate.{name}" for name in stored)):
+        assert set(agency.rows(f"SELECT deal_id FROM {table} WHERE {written}")) <= {(deal,)}, table
+        assert agency.rows(f"SELECT count(*) > 5 FROM {table} WHERE NOT {written}") == [(True,)], table
     for mart in ("agent_performance_snapshots", "agent_currency_snapshots", "pipeline_stage_daily"):
         found = agency.rows(f"SELECT agent_id, min(snapshot_date)::VARCHAR FROM marts.{mart} WHERE {written} GROUP BY 1")
         assert {owner for owner, _ in found} <= owners, mart
@@ -137,7 +138,8 @@ def test_tables_that_are_missing_are_not_carried_on(agency: Agency) -> None:
 
 def test_data_tests_judge_the_rows_that_were_written_and_all_of_them_on_request(agency: Agency) -> None:
     """A fault in a row that was kept is found where every row is judged; the next whole run does."""
-    agency.rows("UPDATE marts.deals SET effective_confidence = 2 WHERE deal_id = (SELECT min(deal_id) FROM marts.deals)")
+    deals = "intermediate.int_deals_standing"
+    agency.rows(f"UPDATE {deals} SET effective_confidence = 2 WHERE deal_id = (SELECT min(deal_id) FROM {deals})")
     step = agency.add(lambda history: history.opened("new", "agent-1", "2024-01-21"))
     kept = agency.workshop.settings.warehouse_path.with_suffix(".kept")
     shutil.copy(agency.workshop.settings.warehouse_path, kept)
@@ -151,7 +153,7 @@ def test_data_tests_judge_the_rows_that_were_written_and_all_of_them_on_request(
     [
         ("macros/recomputed.sql", "        where not exists (", "        where false and not exists (", "pipeline_stage_daily_have_no_duplicates"),
         ("macros/recomputed.sql", "where kept.{{ key }} in (", "where false and kept.{{ key }} in (", "deal_revisions_have_no_duplicates"),
-        ("models/marts/deals.sql", "as_of_now.confidence, pipeline_stages.default_confidence", "cast(2 as decimal(4, 2))", "deals_keep_their_rules"),
+        ("models/intermediate/int_deals_standing.sql", "as_of_now.confidence, pipeline_stages.default_confidence", "cast(2 as decimal(4, 2))", "deals_keep_their_rules"),
     ],
     ids=["days", "deals", "rules"],
 )  # fmt: skip

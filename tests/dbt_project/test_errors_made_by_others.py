@@ -50,6 +50,7 @@ def fails_with(file: str, right: str, wrong: str) -> Callable[[Check], Check]:
 
 
 MARTS = "models/marts/"
+DEALS = "models/intermediate/int_deals_standing.sql"
 DEAL_CHANGES = "models/intermediate/int_deal_changes_daily.sql"
 COMMISSION_CHANGES = "models/intermediate/int_commission_changes_daily.sql"
 COMMISSIONS = "models/intermediate/int_commissions_folded.sql"
@@ -57,7 +58,7 @@ STAGES_ENTERED = "models/intermediate/int_stages_entered.sql"
 
 
 @fails_with(
-    MARTS + "deals.sql",
+    DEALS,
     "'as_of_now.opened_at', 'as_of_now.closed_at'",
     "'as_of_now.closed_at', 'as_of_now.opened_at'",
 )

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingestion.errors import PublishFailed
 from ingestion.mart_digests import digest_mart
+from ingestion.marts_copied import digest_built
 from ingestion.publishing import Publication, publish_marts
 from ingestion.warehouse import open_warehouse
 from tests.support.campaigns import rounds
@@ -156,6 +158,74 @@ def test_a_damaged_file_is_not_built_upon(warehouse: Path, tmp_path: Path) -> No
     assert steps.count("copy") == 2
     assert second.marts == first.marts
     assert ask(published / second.name, "SELECT count(*) FROM daily WHERE amount = -99") == [(0,)]
+
+
+def view_of_a_day(day: str) -> str:
+    """A mart that says something else on another day."""
+    return (
+        "CREATE OR REPLACE VIEW marts.stays AS WITH stays AS (SELECT * FROM warehouse.intermediate.int_stays)"
+        f" SELECT deal_id, entered_at, epoch_us(coalesce(left_at, '{day}'::TIMESTAMPTZ)) - epoch_us(entered_at)"
+        " AS lasted,"
+        f" '{day}'::DATE AS as_of_date, 1::BIGINT AS log_size, 'v' AS definition_version FROM stays"
+    )
+
+
+# Their rows also lie at the two ends of the calendar.
+STAYS = (
+    "CREATE SCHEMA intermediate",
+    "CREATE TABLE intermediate.int_stays AS SELECT 'deal-' || i AS deal_id,"
+    " CASE i WHEN 1 THEN TIMESTAMPTZ '0001-01-01 00:00:00Z' WHEN 2 THEN TIMESTAMPTZ '9999-12-31 23:59:59Z'"
+    " ELSE TIMESTAMPTZ '2024-01-01 00:00:00Z' + to_days((i % 400)::INT) END AS entered_at,"
+    " CASE WHEN i % 4 > 0 THEN entered_at + INTERVAL 3 DAY END AS left_at, 1::BIGINT AS log_size FROM range(800) t(i)",
+)
+
+
+def test_what_lasts_is_another_number_on_another_day_and_no_row_is_written_for_it(
+    warehouse: Path, tmp_path: Path
+) -> None:
+    """A mart that is a view is one in the file, on what was copied: the file needs no warehouse to say the same."""
+    published = tmp_path / "published"
+    change(warehouse, *STAYS, view_of_a_day("2026-01-01"))
+    first = publish(warehouse, published, "first")
+    seen = ask(warehouse, "SELECT * EXCLUDE (log_size) FROM marts.stays ORDER BY ALL")
+    assert ask(published / first.name, "SELECT * EXCLUDE (log_size) FROM stays ORDER BY ALL") == seen
+    places = ask(published / first.name, "SELECT rowid, * FROM stored.int_stays ORDER BY rowid")
+    change(warehouse, view_of_a_day("2026-01-02"))
+    second = publish(warehouse, published, "second")
+    later = ask(published / second.name, "SELECT * EXCLUDE (log_size) FROM stays ORDER BY ALL")
+    assert later == ask(warehouse, "SELECT * EXCLUDE (log_size) FROM marts.stays ORDER BY ALL") != seen
+    assert ask(published / second.name, "SELECT rowid, * FROM stored.int_stays ORDER BY rowid") == places
+    change(warehouse, "UPDATE intermediate.int_stays SET left_at = entered_at WHERE deal_id IN ('deal-2', 'deal-4')")
+    third = publish(warehouse, published, "third")
+    whole = publish(warehouse, published, "fourth", whole=True)
+    digests = [next(mart for mart in found.marts if mart.mart == "stays") for found in (first, second, third, whole)]
+    assert digests[0] == digests[1] != digests[2] == digests[3]
+    assert digests[0].row_count == 800
+    with open_warehouse(warehouse) as connection:
+        assert digest_built(connection, "stays") == digests[3]
+    assert ask(published / third.name, "SELECT min(lasted) FROM stays") == [(0,)]
+
+
+def test_what_readers_see_of_a_view_is_proved(warehouse: Path, tmp_path: Path) -> None:
+    """Rows that it reads, damaged in the file to start from, are written anew; another view is refused."""
+    published = tmp_path / "published"
+    change(warehouse, *STAYS, view_of_a_day("2026-01-01"))
+    first = publish(warehouse, published, "first")
+    (published / first.name).chmod(0o644)
+    with duckdb.connect(published / first.name) as connection:
+        connection.execute("UPDATE stored.int_stays SET left_at = NULL WHERE deal_id = 'deal-7'")
+    steps: list[str] = []
+    second = publish(warehouse, published, "second", on_step=steps.append)
+    assert steps.count("copy") == 2
+    assert second.marts == first.marts
+
+    def falsify(step: str) -> None:
+        if step == "verify":
+            with duckdb.connect(published / ".building-third.duckdb") as connection:
+                connection.execute("CREATE OR REPLACE VIEW stays AS SELECT *, 1 AS lasted FROM stored.int_stays")
+
+    with pytest.raises(PublishFailed, match="stays"):
+        publish(warehouse, published, "third", on_step=falsify)
 
 
 def test_marts_may_come_and_go_and_change_their_columns(warehouse: Path, tmp_path: Path) -> None:

@@ -22,12 +22,6 @@ final as (
     select commission_id from commissions_touched
     union distinct
     select commission_id from of_renamed_agents
-    {% if var('built_log_size') and var('built_as_of_date') != var('as_of_date') %}
-        -- On another day it has stood in its status for longer, unless nothing comes after that status.
-        union distinct
-        select commission_id from commission_revisions
-        where valid_to is null and status not in ('paid', 'written_off')
-    {% endif %}
 )
 
 select * from final

@@ -22,12 +22,6 @@ final as (
     select deal_id from deals_touched
     union distinct
     select deal_id from of_renamed_agents
-    {% if var('built_log_size') and var('built_as_of_date') != var('as_of_date') %}
-        -- On another day an open deal has stood for longer, and is worth what it is worth on that day.
-        union distinct
-        select deal_id from deal_revisions
-        where valid_to is null and status = 'open'
-    {% endif %}
 )
 
 select * from final

@@ -1,51 +1,8 @@
-{{ config(
-    materialized='incremental', incremental_strategy='recomputed',
-    unique_key='commission_id', meta={'recomputed': 'int_commissions_recomputed'}
-) }}
+-- How long a status lasts that has not ended is a matter of the day asked about, so it is not stored.
+{{ config(materialized='view') }}
 
-with commissions_recomputed as (
-    select * from {{ ref('int_commissions_recomputed') }}
-),
-
-all_commission_revisions as (
-    select * from {{ ref('int_commissions_folded') }}
-),
-
-commission_revisions as (
-    select * from all_commission_revisions
-    {% if var('built_log_size') %}
-        where commission_id in (select commissions_recomputed.commission_id from commissions_recomputed)
-    {% endif %}
-),
-
-entries as (
-    select
-        commission_id,
-        deal_id,
-        n,
-        agent_id,
-        to_status as status,
-        event_type as entered_by,
-        valid_from as entered_at,
-        valid_from_date as entered_date,
-        lag(to_status) over (partition by commission_id order by valid_from, n) as status_before
-    from commission_revisions
-    where to_status is not null
-),
-
--- An entry that says again what stands begins no visit.
-changes as (
-    select * from entries
-    where status_before is null or status <> status_before
-),
-
-visits as (
-    select
-        *,
-        row_number() over (partition by commission_id order by entered_at, n) as visit,
-        lead(entered_at) over (partition by commission_id order by entered_at, n) as left_at,
-        lead(status) over (partition by commission_id order by entered_at, n) as next_status
-    from changes
+with visits as (
+    select * from {{ ref('int_commission_statuses_held') }}
 ),
 
 final as (

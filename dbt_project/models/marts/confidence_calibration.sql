@@ -1,10 +1,10 @@
 {{ config(
     materialized='incremental', incremental_strategy='recomputed',
-    unique_key='deal_id', meta={'recomputed': 'int_deals_recomputed'}
+    unique_key='deal_id', meta={'recomputed': 'int_deals_touched'}
 ) }}
 
-with deals_recomputed as (
-    select * from {{ ref('int_deals_recomputed') }}
+with deals_touched as (
+    select * from {{ ref('int_deals_touched') }}
 ),
 
 deal_revisions as (
@@ -31,7 +31,7 @@ decided as (
     where
         status in ('closed_won', 'closed_lost')
         {% if var('built_log_size') %}
-            and deal_id in (select deals_recomputed.deal_id from deals_recomputed)
+            and deal_id in (select deals_touched.deal_id from deals_touched)
         {% endif %}
 ),
 

@@ -1,104 +1,67 @@
-{{ config(
-    materialized='incremental', incremental_strategy='recomputed',
-    unique_key='deal_id', meta={'recomputed': 'int_deals_recomputed'}
-) }}
+-- How long an open deal has stood, and what it is worth, is a matter of the day asked about, so it is not stored.
+{{ config(materialized='view') }}
 
-with deals_recomputed as (
-    select * from {{ ref('int_deals_recomputed') }}
-),
-
-deal_revisions as (
-    select * from {{ ref('deal_revisions') }}
-),
-
-stage_visits as (
-    select * from {{ ref('stage_visits') }}
-),
-
-pipeline_stages as (
-    select * from {{ ref('pipeline_stages') }}
-),
-
-agents as (
-    select * from {{ ref('int_agents_listed') }}
+with deals as (
+    select * from {{ ref('int_deals_standing') }}
 ),
 
 rates as (
     select * from {{ ref('int_fx_rates_daily') }}
 ),
 
-as_of_now as (
-    select * from deal_revisions
-    where
-        valid_to is null
-        {% if var('built_log_size') %}
-            and deal_id in (select deals_recomputed.deal_id from deals_recomputed)
-        {% endif %}
+rates_of_the_day as (
+    select
+        currency,
+        rate
+    from rates
+    where snapshot_date = {{ as_of_date() }}
 ),
 
-last_visits as (
+measured as (
     select
-        deal_id,
-        max(entered_at) as stage_entered_at
-    from stage_visits
-    {% if var('built_log_size') %}
-        where deal_id in (select deals_recomputed.deal_id from deals_recomputed)
-    {% endif %}
-    group by deal_id
+        deals.*,
+        case when deals.closed_date is null then rates_of_the_day.rate else deals.close_rate end as rate,
+        case
+            when deals.status = 'open'
+                then {{ microseconds_between('deals.stage_entered_at', end_of_as_of_day()) }}
+        end as microseconds_in_stage
+    from deals
+    left join rates_of_the_day on deals.estimated_value_currency = rates_of_the_day.currency
 ),
 
 final as (
     select
-        as_of_now.deal_id,
-        as_of_now.external_ref,
-        as_of_now.agent_id,
-        agents.agent_name,
-        as_of_now.credited_agent_id,
-        as_of_now.asset_type,
-        as_of_now.deal_type,
-        as_of_now.pipeline_stage,
-        as_of_now.status,
-        as_of_now.lead_source,
-        as_of_now.estimated_value_amount,
-        as_of_now.estimated_value_currency,
+        deal_id,
+        external_ref,
+        agent_id,
+        agent_name,
+        credited_agent_id,
+        asset_type,
+        deal_type,
+        pipeline_stage,
+        status,
+        lead_source,
+        estimated_value_amount,
+        estimated_value_currency,
         cast(
-            {{ convert('as_of_now.estimated_value_amount', 'as_of_now.estimated_value_currency', 'rates.rate') }}
-            as {{ type_money() }}
+            {{ convert('estimated_value_amount', 'estimated_value_currency', 'rate') }} as {{ type_money() }}
         ) as value_reporting,
-        as_of_now.confidence,
-        coalesce(as_of_now.confidence, pipeline_stages.default_confidence) as effective_confidence,
-        as_of_now.confidence is null as is_confidence_default,
-        as_of_now.expected_close_date,
-        as_of_now.actual_close_date,
-        as_of_now.opened_at,
-        {{ business_date('as_of_now.opened_at') }} as opened_date,
-        as_of_now.closed_at,
-        as_of_now.closed_date,
-        last_visits.stage_entered_at,
-        case
-            when as_of_now.status = 'open'
-                then {{ days_of(microseconds_between('last_visits.stage_entered_at', end_of_as_of_day())) }}
-        end as days_in_stage,
-        case when as_of_now.status = 'open' then {{ count_of('pipeline_stages.limit_days') }} end as stage_limit_days,
-        case
-            when as_of_now.status = 'open'
-                then
-                    {{ microseconds_between('last_visits.stage_entered_at', end_of_as_of_day()) }}
-                    > pipeline_stages.limit_days * cast(86400000000 as {{ dbt.type_bigint() }})
-        end as is_rotting,
-        case
-            when as_of_now.status = 'closed_won'
-                then {{ days_of(microseconds_between('as_of_now.opened_at', 'as_of_now.closed_at')) }}
-        end as cycle_days,
+        confidence,
+        effective_confidence,
+        is_confidence_default,
+        expected_close_date,
+        actual_close_date,
+        opened_at,
+        opened_date,
+        closed_at,
+        closed_date,
+        stage_entered_at,
+        {{ days_of('microseconds_in_stage') }} as days_in_stage,
+        stage_limit_days,
+        microseconds_in_stage > stage_limit_days * cast(86400000000 as {{ dbt.type_bigint() }}) as is_rotting,
+        cycle_days,
         {{ provenance() }}
-    from as_of_now
-    inner join pipeline_stages on as_of_now.pipeline_stage = pipeline_stages.stage
-    inner join agents on as_of_now.agent_id = agents.agent_id
-    inner join last_visits on as_of_now.deal_id = last_visits.deal_id
-    left join rates
-        on
-            as_of_now.estimated_value_currency = rates.currency
-            and coalesce(as_of_now.closed_date, {{ as_of_date() }}) = rates.snapshot_date
+    from measured
 )
 
 select * from final

@@ -2,17 +2,17 @@
 The columns that make a row of the model unique; a null counts as a value. On top of the last build: among the rows that
 this build wrote, and between them and those it kept.
 -#}
-{% test grain(model, columns) %}
+{% test grain(model, columns, written=none) %}
 {% set key = columns | join(', ') %}
 {% if is_carried_on(model) %}
 with written as (
     select {{ key }} from {{ model }}
-    where {{ is_of_this_build() }}
+    where {{ is_of_this_build(written) }}
 ),
 
 kept as (
     select {{ key }} from {{ model }}
-    where not ({{ is_of_this_build() }})
+    where not ({{ is_of_this_build(written) }})
 ),
 
 twice as (

@@ -2,7 +2,7 @@
 Named rules that hold in every row, checked in one pass. Gives the rows that break one, with the first rule they break.
 A rule that is null (because a column is) counts as held. On top of the last build: in the rows that this build wrote.
 -#}
-{% test holds(model, rules) %}
+{% test holds(model, rules, written=none) %}
 with judged as (
     select
         *,
@@ -13,7 +13,7 @@ with judged as (
         end as broken_rule
     from {{ model }}
     {% if is_carried_on(model) -%}
-        where {{ is_of_this_build() }}
+        where {{ is_of_this_build(written) }}
     {%- endif %}
 )
 
