@@ -25,6 +25,14 @@
     {{ adapter.dispatch('each_day')(first, last) }}
 {%- endmacro %}
 
+{#-
+To be put in the select list: a row per day from one change to the day before the next, or to the day asked about where
+none comes. What changes on some days only is summed and rounded on those, and stands on the days between them.
+-#}
+{% macro each_day_until(change, next_change) -%}
+    {{ each_day(change, 'coalesce(' ~ dbt.dateadd('day', -1, next_change) ~ ', ' ~ as_of_date() ~ ')') }}
+{%- endmacro %}
+
 {#- The first day of the month or quarter in which a day lies. -#}
 {% macro first_of_month(day) -%}
     cast({{ dbt.date_trunc('month', day) }} as date)

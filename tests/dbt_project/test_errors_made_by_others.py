@@ -110,9 +110,8 @@ def test_probability_read_as_a_percentage_in_one_place_and_as_a_share_in_another
 
 @fails_with(
     MARTS + "agent_performance_snapshots.sql",
-    "    inner join days on agents.from_date <= days.snapshot_date\n",
-    "    inner join deal_changes_by_day as changed on agents.agent_id = changed.agent_id\n"
-    "    inner join days on changed.change_date = days.snapshot_date\n",
+    "{{ each_day_until('change_date', 'next_change_date') }} as snapshot_date",
+    "change_date as snapshot_date",
 )
 def test_incremental_daily_history_a_deal_that_did_not_change_got_no_row_for_later_days(
     hand_written: Warehouse,

@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental', incremental_strategy='recomputed',
-    unique_key=['agent_id', 'snapshot_date'], meta={'recomputed': 'int_agents_recomputed'}
+    unique_key=['agent_id', 'change_date'], meta={'recomputed': 'int_agents_recomputed'}
 ) }}
 
 with agents as (
@@ -86,40 +86,14 @@ medians as (
     )
 ),
 
--- A segment may begin with no won deal left: then there is no median from that day on.
-change_days as (
-    select
-        agent_id,
-        segment_start as change_date,
-        null as median_microseconds
-    from segments
-    union all
-    select
-        agent_id,
-        change_date,
-        median_microseconds
-    from medians
-),
-
-levels as (
-    select
-        agent_id,
-        change_date,
-        max(median_microseconds) as median_microseconds,
-        lead(change_date) over (partition by agent_id order by change_date) as next_change_date
-    from change_days
-    group by agent_id, change_date
-),
-
+-- Where a segment begins with no won deal left there is no median, and no row.
 final as (
     select
         agent_id,
-        {{ each_day(
-            'change_date', 'coalesce(' ~ dbt.dateadd('day', -1, 'next_change_date') ~ ', ' ~ as_of_date() ~ ')'
-        ) }} as snapshot_date,
-        {{ days_of('median_microseconds') }} as median_cycle_days
-    from levels
-    where median_microseconds is not null
+        change_date,
+        {{ days_of('max(median_microseconds)') }} as median_cycle_days
+    from medians
+    group by agent_id, change_date
 )
 
 select * from final

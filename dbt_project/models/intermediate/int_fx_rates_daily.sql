@@ -19,9 +19,7 @@ rate_spans as (
 final as (
     select
         currency,
-        {{ each_day(
-            'effective_date', 'coalesce(' ~ dbt.dateadd('day', -1, 'next_effective_date') ~ ', ' ~ as_of_date() ~ ')'
-        ) }} as snapshot_date,
+        {{ each_day_until('effective_date', 'next_effective_date') }} as snapshot_date,
         rate
     from rate_spans
     union all

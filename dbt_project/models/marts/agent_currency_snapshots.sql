@@ -73,49 +73,49 @@ changes_by_day as (
     group by changes.agent_id, changes.currency, greatest(changes.change_date, agents.from_date)
 ),
 
-days as (
-    select
-        agent_id,
-        currency,
-        {{ each_day('min(change_date)', as_of_date()) }} as snapshot_date
-    from changes_by_day
-    group by agent_id, currency
-),
-
--- A day is the running sum of all changes up to it.
-running as (
+-- What stands from one change to the next: only days with changes are summed.
+levels as (
     select
         {% for column in counts + amounts %}
-            sum(changes_by_day.{{ column }}) over so_far as {{ column }},
+            sum({{ column }}) over so_far as {{ column }},
         {% endfor %}
-        days.agent_id,
-        days.currency,
-        days.snapshot_date
-    from days
-    left join changes_by_day
-        on
-            days.agent_id = changes_by_day.agent_id
-            and days.currency = changes_by_day.currency
-            and days.snapshot_date = changes_by_day.change_date
-    window so_far as (
-        partition by days.agent_id, days.currency order by days.snapshot_date
-        rows between unbounded preceding and current row
-    )
+        agent_id,
+        currency,
+        change_date,
+        lead(change_date) over changes as next_change_date
+    from changes_by_day
+    window
+        changes as (partition by agent_id, currency order by change_date),
+        so_far as (
+            partition by agent_id, currency order by change_date rows between unbounded preceding and current row
+        )
 ),
 
-final as (
+rounded as (
     select
-        agent_id,
-        snapshot_date,
-        currency,
         {% for column in counts %}
             {{ count_of(column) }} as {{ column }},
         {% endfor %}
         {% for column in amounts %}
             {{ money_total(column) }} as {{ column }},
         {% endfor %}
+        agent_id,
+        currency,
+        change_date,
+        next_change_date
+    from levels
+),
+
+final as (
+    select
+        agent_id,
+        {{ each_day_until('change_date', 'next_change_date') }} as snapshot_date,
+        currency,
+        {% for column in counts + amounts %}
+            {{ column }},
+        {% endfor %}
         {{ provenance() }}
-    from running
+    from rounded
 )
 
 select * from final

@@ -214,9 +214,7 @@ final as (
     select
         agent_id,
         stage,
-        {{ each_day(
-            'change_date', 'coalesce(' ~ dbt.dateadd('day', -1, 'next_change_date') ~ ', ' ~ as_of_date() ~ ')'
-        ) }} as snapshot_date,
+        {{ each_day_until('change_date', 'next_change_date') }} as snapshot_date,
         deals_open,
         gross_pipeline_value,
         weighted_pipeline_value,
