@@ -74,8 +74,9 @@ def before_call(ctx: Any, case: Any, kwargs: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def filter_case(ctx: Any, case: Any) -> bool:
-    """Leave out forms with a null: it is sent as the text "null", which is as good as any other."""
-    return not (case.media_type == "multipart/form-data" and isinstance(case.body, dict) and None in case.body.values())
+    """Leave out forms with a number, a truth value or a null: sent as texts, they are as good as any other."""
+    is_form = case.media_type == "multipart/form-data" and isinstance(case.body, dict)
+    return not (is_form and any(isinstance(value, int | float | None) for value in case.body.values()))
 
 
 # What may be refused for its form. Parameters that go together: each is well formed, together they may not be.
