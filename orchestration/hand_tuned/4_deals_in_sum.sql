@@ -124,7 +124,8 @@ slipped AS (
 SELECT deal_id, d.agent_id, d.credited_agent_id, d.status, first_expected_date, last_expected_date, d.closed_date, pushes,
     pulls, days_pushed, last_expected_date - first_expected_date AS days_slipped,
     CASE WHEN d.status IN ('closed_won', 'closed_lost') THEN d.closed_date - first_expected_date END AS days_late_at_close,
-    CASE WHEN d.status = 'open' THEN greatest(getvariable('as_of_date') - d.expected_close_date, 0) END AS days_overdue,
+    CASE WHEN d.status = 'open' AND d.expected_close_date IS NOT NULL
+        THEN greatest(getvariable('as_of_date') - d.expected_close_date, 0) END AS days_overdue,
     getvariable('as_of_date') AS as_of_date, getvariable('log_size') AS log_size,
     getvariable('definition_version') AS definition_version
 FROM slipped JOIN marts.deals AS d USING (deal_id);

@@ -20,7 +20,7 @@ final as (
         days_slipped,
         days_late_at_close,
         case
-            when status = 'open'
+            when status = 'open' and expected_close_date is not null
                 then greatest({{ count_of(dbt.datediff('expected_close_date', as_of_date(), 'day')) }}, 0)
         end as days_overdue,
         {{ provenance() }}
