@@ -87,6 +87,12 @@ def read_header(path: Path, mapping: Mapping) -> list[str]:
             f'{path} has zero bytes in its header. It may be UTF-16: write encoding = "utf-16-le" under [files] of the '
             "mapping, or export it as UTF-8."
         )
+    damaged = [name for name in names if _readable(name) != name]
+    if damaged:
+        raise FileInvalid(
+            f"{path} has bytes in its header that are not {mapping.files.encoding}: {_readable(damaged[0])}. State the "
+            "encoding under [files] of the mapping, or export it as UTF-8."
+        )
     if not any(names):
         raise FileInvalid(f"{path} has no header: its first line must name the columns.")
     twice = {name for name in names if names.count(name) > 1 and name}

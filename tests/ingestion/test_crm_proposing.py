@@ -198,7 +198,7 @@ def test_words_are_matched_by_likeness_and_likeness_is_no_certainty() -> None:
     assert guess_word("stage", "Xqzt") == (None, False)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0\0", b"\xff\xfe", b"\n\n", b'"', b"a,a\n1,2\n"])
+@pytest.mark.parametrize("content", [b"", b"\0\0\0", b"\xff\xfe", b"\n\n", b'"', b"a,a\n1,2\n", b"a\x81,b\n1,2\n"])
 def test_a_file_that_is_none_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     """With its name, or it proposes something whose gaps are named; never a crash."""
     path = tmp_path / "none.csv"

@@ -97,6 +97,14 @@ def test_utf_16_without_a_mark_is_recognised_by_its_zero_bytes(tmp_path: Path, m
         read_header(path, mapping)
 
 
+def test_bytes_of_another_encoding_in_the_header_are_named(tmp_path: Path, mapping: Mapping) -> None:
+    """The message says which they are, and what to state."""
+    path = tmp_path / "f.csv"
+    path.write_bytes(b"a,caf\xe9\n1,2\n")
+    with pytest.raises(FileInvalid, match=r"not utf-8: caf\\udce9\. State the encoding"):
+        read_header(path, mapping)
+
+
 def test_typed_parquet_cells_read_as_text_would(tmp_path: Path, mapping: Mapping) -> None:
     """Numbers, dates and times of a Parquet file come out as text that the cleaning understands; rows count from 2."""
     frame = pl.DataFrame(
