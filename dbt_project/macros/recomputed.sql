@@ -18,9 +18,9 @@ day's rate) is not stored: the mart is a view that computes it, on a table that 
 {%- endmacro %}
 
 {#-
-The incremental strategy `recomputed`: what is to be computed anew goes, whether or not anything comes in its place, as do
-the days of who is no longer listed, and the new rows come. A model's `meta` names the table that says what, its
-`unique_key` by what the model is carried on: a deal, a commission, or an agent and a day.
+The incremental strategy `recomputed`: what is to be computed anew goes, whether or not anything comes in its place, and
+the new rows come. A model's `meta` names the table that says what, its `unique_key` by what the model is carried on: a
+deal, a commission, or an agent and a day. Days before the first one of all to compute are not even read.
 -#}
 {% macro get_incremental_recomputed_sql(arguments) -%}
     {%- set recomputed = ref(config.get('meta')['recomputed']) -%}
@@ -30,7 +30,8 @@ the days of who is no longer listed, and the new rows come. A model's `meta` nam
     {% if key is string -%}
         where kept.{{ key }} in (select {{ key }} from {{ recomputed }})
     {%- else -%}
-        where not exists (
+        where kept.{{ key[1] }} >= (select min(from_date) from {{ recomputed }})
+        and not exists (
             select agents.agent_id
             from {{ recomputed }} as agents
             where agents.agent_id = kept.agent_id and agents.from_date > kept.{{ key[1] }}

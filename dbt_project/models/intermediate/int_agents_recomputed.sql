@@ -68,7 +68,7 @@ known_before as (
 
 -- All days of who is new or has another name, and everybody's where the days begin earlier now. Days that were not
 -- asked about before are computed for everybody.
-final as (
+listed as (
     select
         agents.agent_id,
         agents.agent_name,
@@ -85,6 +85,27 @@ final as (
     cross join first_day
     left join first_touched on agents.agent_id = first_touched.agent_id
     left join known_before on agents.agent_id = known_before.agent_id
+),
+
+-- Who is no longer listed has all of his days taken away, and a row without a name, so that it is done once and that he
+-- is new if he comes back.
+no_longer_listed as (
+    select
+        known_before.agent_id,
+        cast(null as {{ dbt.type_string() }}) as agent_name,
+        first_day.days_begin_on,
+        false as is_renamed,
+        cast('0001-01-01' as date) as from_date
+    from known_before
+    cross join first_day
+    left join agents on known_before.agent_id = agents.agent_id
+    where agents.agent_id is null and known_before.agent_name is not null
+),
+
+final as (
+    select * from listed
+    union all
+    select * from no_longer_listed
 )
 
 select * from final
