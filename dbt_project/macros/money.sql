@@ -37,6 +37,14 @@ not multiplied by 1: that, and the rounding after it, was most of the cost of th
     end
 {%- endmacro %}
 
+{#- The same of an amount that has two places, and has them again. What needs no conversion needs no rounding either. -#}
+{% macro convert_amount(amount, currency, rate) -%}
+    case
+        when {{ currency }} = {{ reporting_currency() }} then {{ amount }}
+        else cast({{ convert(amount, currency, rate) }} as {{ type_money() }})
+    end
+{%- endmacro %}
+
 {#- dbt's type_float is 32 bits wide in DuckDB, which is too narrow for a total of microseconds or of money. -#}
 {% macro type_double() -%}
     double

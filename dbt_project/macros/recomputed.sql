@@ -2,8 +2,9 @@
 Tables that are carried on: which rows a build on top of the last one computes anew. The rule stands here and in the
 models that name them:
 int_deals_touched, int_commissions_touched: deals and commissions with entries that the last build did not have.
-int_deals_recomputed, int_commissions_recomputed: those, and whatever bears another name.
+int_commissions_recomputed: the latter, and whatever bears another name.
 int_agents_recomputed: from which day on an agent's daily series are computed.
+int_cohorts_recomputed: an agent's months whose deals are counted anew.
 What says something else on another day though nothing happened (how long a visit lasts, what an open deal is worth at the
 day's rate) is not stored: the mart is a view that computes it, on a table that is carried on.
 -#}
@@ -20,7 +21,8 @@ day's rate) is not stored: the mart is a view that computes it, on a table that 
 {#-
 The incremental strategy `recomputed`: what is to be computed anew goes, whether or not anything comes in its place, and
 the new rows come. A model's `meta` names the table that says what, its `unique_key` by what the model is carried on: a
-deal, a commission, or an agent and a day. Days before the first one of all to compute are not even read.
+deal, a commission, an agent and a month, or an agent and a day. Days before the first one of all to compute are not even
+read.
 -#}
 {% macro get_incremental_recomputed_sql(arguments) -%}
     {%- set recomputed = ref(config.get('meta')['recomputed']) -%}
@@ -29,6 +31,12 @@ deal, a commission, or an agent and a day. Days before the first one of all to c
     delete from {{ arguments['target_relation'] }} as kept
     {% if key is string -%}
         where kept.{{ key }} in (select {{ key }} from {{ recomputed }})
+    {%- elif recomputed.identifier != 'int_agents_recomputed' -%}
+        where exists (
+            select anew.*
+            from {{ recomputed }} as anew
+            where {% for column in key %} {{ 'and' if not loop.first }} anew.{{ column }} = kept.{{ column }} {% endfor %}
+        )
     {%- else -%}
         where kept.{{ key[1] }} >= (select min(from_date) from {{ recomputed }})
         and not exists (
@@ -47,8 +55,9 @@ deal, a commission, or an agent and a day. Days before the first one of all to c
 {%- endmacro %}
 
 {#-
-Whether a row of a mart was written by this build: its provenance says so. A mart that is a view on a stored table says in
-its tests which rows of that were written.
+Whether a row of a table that is carried on was written by this build: its provenance says so. A mart that is a view on
+a stored table says in its tests which rows of that were written. What this build wrote lies together, so where only that
+is wanted, asking for it lets DuckDB pass over the rest unread.
 -#}
 {% macro is_of_this_build(written) -%}
     {{ written if written else 'log_size = ' ~ log_size() ~ ' and as_of_date = ' ~ as_of_date() }}

@@ -33,6 +33,16 @@ none comes. What changes on some days only is summed and rounded on those, and s
     {{ each_day(change, 'coalesce(' ~ dbt.dateadd('day', -1, next_change) ~ ', ' ~ as_of_date() ~ ')') }}
 {%- endmacro %}
 
+{#- How long a deal may take from a stage to a later one, in microseconds. -#}
+{% macro conversion_window() -%}
+    ({{ var('conversion_window_days') }} * cast(86400000000 as {{ dbt.type_bigint() }}))
+{%- endmacro %}
+
+{#- Whether at a moment the window of what was entered then is still open. -#}
+{% macro is_within_conversion_window(entered_at, moment) -%}
+    ({{ microseconds_between(entered_at, moment) }} < {{ conversion_window() }})
+{%- endmacro %}
+
 {#- The first day of the month or quarter in which a day lies. -#}
 {% macro first_of_month(day) -%}
     cast({{ dbt.date_trunc('month', day) }} as date)

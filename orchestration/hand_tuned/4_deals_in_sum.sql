@@ -4,7 +4,8 @@ CREATE TABLE marts.deals AS
 WITH last_visits AS (SELECT deal_id, max(entered_at) AS entered_at FROM visits GROUP BY deal_id)
 SELECT r.deal_id, r.external_ref, r.agent_id, agent_name, r.credited_agent_id, r.asset_type, r.deal_type, r.pipeline_stage,
     r.status, r.lead_source, r.estimated_value_amount, r.estimated_value_currency,
-    in_reporting(r.estimated_value_amount, r.estimated_value_currency, rate)::DECIMAL(16, 2) AS value_reporting,
+    CASE WHEN r.estimated_value_currency = getvariable('reporting_currency') THEN r.estimated_value_amount
+        ELSE in_reporting(r.estimated_value_amount, r.estimated_value_currency, rate)::DECIMAL(16, 2) END AS value_reporting,
     r.confidence, coalesce(r.confidence, default_confidence) AS effective_confidence,
     r.confidence IS NULL AS is_confidence_default, r.expected_close_date, r.actual_close_date, r.opened_at,
     business_day(r.opened_at) AS opened_date, r.closed_at, r.closed_date, v.entered_at AS stage_entered_at,

@@ -29,6 +29,7 @@ touched as (
         deals_touched.from_date
     from deals_touched
     inner join deal_revisions on deals_touched.deal_id = deal_revisions.deal_id
+    where {{ is_of_this_build() }}
     union all
     select
         commission_revisions.agent_id,

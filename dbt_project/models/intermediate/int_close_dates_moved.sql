@@ -11,8 +11,17 @@ deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
 
+all_deals as (
+    select * from {{ ref('int_deals_standing') }}
+),
+
 deals as (
-    select * from {{ ref('deals') }}
+    select * from all_deals
+    {% if var('built_log_size') %}
+        where
+            deal_id in (select deals_touched.deal_id from deals_touched)
+            and {{ is_of_this_build() }}
+    {% endif %}
 ),
 
 stated as (
@@ -25,6 +34,7 @@ stated as (
         expected_close_date is not null
         {% if var('built_log_size') %}
             and deal_id in (select deals_touched.deal_id from deals_touched)
+            and {{ is_of_this_build() }}
         {% endif %}
 ),
 

@@ -1,26 +1,22 @@
 {{ config(
     materialized='incremental', incremental_strategy='recomputed',
-    unique_key='deal_id', meta={'recomputed': 'int_deals_recomputed'}
+    unique_key='deal_id', meta={'recomputed': 'int_deals_touched'}
 ) }}
 
-with deals_recomputed as (
-    select * from {{ ref('int_deals_recomputed') }}
+with deals_touched as (
+    select * from {{ ref('int_deals_touched') }}
 ),
 
 deal_revisions as (
     select * from {{ ref('deal_revisions') }}
 ),
 
-stage_visits as (
-    select * from {{ ref('stage_visits') }}
+stages_visited as (
+    select * from {{ ref('int_stages_visited') }}
 ),
 
 pipeline_stages as (
     select * from {{ ref('pipeline_stages') }}
-),
-
-agents as (
-    select * from {{ ref('int_agents_listed') }}
 ),
 
 rates as (
@@ -32,7 +28,8 @@ as_of_now as (
     where
         valid_to is null
         {% if var('built_log_size') %}
-            and deal_id in (select deals_recomputed.deal_id from deals_recomputed)
+            and deal_id in (select deals_touched.deal_id from deals_touched)
+            and {{ is_of_this_build() }}
         {% endif %}
 ),
 
@@ -40,9 +37,11 @@ last_visits as (
     select
         deal_id,
         max(entered_at) as stage_entered_at
-    from stage_visits
+    from stages_visited
     {% if var('built_log_size') %}
-        where deal_id in (select deals_recomputed.deal_id from deals_recomputed)
+        where
+            deal_id in (select deals_touched.deal_id from deals_touched)
+            and {{ is_of_this_build() }}
     {% endif %}
     group by deal_id
 ),
@@ -52,7 +51,6 @@ final as (
         as_of_now.deal_id,
         as_of_now.external_ref,
         as_of_now.agent_id,
-        agents.agent_name,
         as_of_now.credited_agent_id,
         as_of_now.asset_type,
         as_of_now.deal_type,
@@ -80,7 +78,6 @@ final as (
         {{ provenance() }}
     from as_of_now
     inner join pipeline_stages on as_of_now.pipeline_stage = pipeline_stages.stage
-    inner join agents on as_of_now.agent_id = agents.agent_id
     inner join last_visits on as_of_now.deal_id = last_visits.deal_id
     left join rates
         on

@@ -7,19 +7,30 @@ with deals_touched as (
     select * from {{ ref('int_deals_touched') }}
 ),
 
-all_stage_visits as (
-    select * from {{ ref('stage_visits') }}
+all_stages_visited as (
+    select * from {{ ref('int_stages_visited') }}
 ),
 
-stage_visits as (
-    select * from all_stage_visits
+stages_visited as (
+    select * from all_stages_visited
     {% if var('built_log_size') %}
-        where deal_id in (select deals_touched.deal_id from deals_touched)
+        where
+            deal_id in (select deals_touched.deal_id from deals_touched)
+            and {{ is_of_this_build() }}
     {% endif %}
 ),
 
+all_deals as (
+    select * from {{ ref('int_deals_standing') }}
+),
+
 deals as (
-    select * from {{ ref('deals') }}
+    select * from all_deals
+    {% if var('built_log_size') %}
+        where
+            deal_id in (select deals_touched.deal_id from deals_touched)
+            and {{ is_of_this_build() }}
+    {% endif %}
 ),
 
 pipeline_stages as (
@@ -28,15 +39,15 @@ pipeline_stages as (
 
 visits as (
     select
-        stage_visits.deal_id,
-        stage_visits.visit,
-        stage_visits.stage,
-        stage_visits.entered_at,
-        stage_visits.agent_id,
+        stages_visited.deal_id,
+        stages_visited.visit,
+        stages_visited.stage,
+        stages_visited.entered_at,
+        stages_visited.agent_id,
         pipeline_stages.stage_order,
         pipeline_stages.is_open
-    from stage_visits
-    inner join pipeline_stages on stage_visits.stage = pipeline_stages.stage
+    from stages_visited
+    inner join pipeline_stages on stages_visited.stage = pipeline_stages.stage
 ),
 
 -- A stage that is entered again was entered once: with its first visit.

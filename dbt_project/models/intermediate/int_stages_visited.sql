@@ -14,7 +14,9 @@ all_deal_revisions as (
 deal_revisions as (
     select * from all_deal_revisions
     {% if var('built_log_size') %}
-        where deal_id in (select deals_touched.deal_id from deals_touched)
+        where
+            deal_id in (select deals_touched.deal_id from deals_touched)
+            and {{ is_of_this_build() }}
     {% endif %}
 ),
 

@@ -35,9 +35,11 @@ pipeline_stages as (
 ),
 
 -- What one entry says about stage and status. A stage decides the status; only cancelling does so without a stage.
+-- Staging knows the business day as well, but there it would be computed of all entries, and only few are folded anew.
 entries as (
     select
         deal_events.*,
+        {{ business_date('deal_events.effective_at') }} as valid_from_date,
         stage_events.to_stage,
         case
             when deal_events.event_type = 'deal.cancelled' then 'cancelled'
@@ -58,16 +60,17 @@ folded as (
         recorded_at,
         to_status,
         effective_at as valid_from,
-        effective_date as valid_from_date,
+        valid_from_date,
         row_number() over (partition by deal_id order by effective_at, n) as revision,
         lead(effective_at) over (partition by deal_id order by effective_at, n) as valid_to,
-        lead(effective_date) over (partition by deal_id order by effective_at, n) as valid_to_date,
+        lead(valid_from_date) over (partition by deal_id order by effective_at, n) as valid_to_date,
         first_value(effective_at) over so_far as opened_at,
         {{ last_known('agent_id', 'so_far') }} as agent_id,
         {{ last_known('asset_type', 'so_far') }} as asset_type,
         {{ last_known('deal_type', 'so_far') }} as deal_type,
         {{ last_known('to_stage', 'so_far') }} as pipeline_stage,
         {{ last_known('to_status', 'so_far') }} as status,
+        {{ last_known('to_status', 'before') }} as status_before,
         {{ last_set('lead_source', 'so_far') }} as lead_source,
         {{ last_set('estimated_value_amount', 'so_far') }} as estimated_value_amount,
         {{ last_known('estimated_value_currency', 'so_far') }} as estimated_value_currency,
@@ -78,19 +81,22 @@ folded as (
         {{ last_set('project_id', 'so_far') }} as project_id,
         {{ last_set('property_id', 'so_far') }} as property_id
     from entries
-    window so_far as (
-        partition by deal_id order by effective_at, n
-        rows between unbounded preceding and current row
-    )
+    window
+        so_far as (
+            partition by deal_id order by effective_at, n
+            rows between unbounded preceding and current row
+        ),
+        before as (
+            partition by deal_id order by effective_at, n
+            rows between unbounded preceding and 1 preceding
+        )
 ),
 
 -- An entry begins a closed state when the deal did not already stand in it.
 compared as (
     select
         *,
-        to_status is not null
-        and to_status <> coalesce(lag(status) over (partition by deal_id order by revision), 'none')
-            as is_entry_into_status
+        to_status is not null and to_status <> coalesce(status_before, 'none') as is_entry_into_status
     from folded
 ),
 

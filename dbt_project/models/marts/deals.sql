@@ -1,8 +1,13 @@
 -- How long an open deal has stood, and what it is worth, is a matter of the day asked about, so it is not stored.
+-- Nor is its owner's name, which may change though nothing happens to the deal itself.
 {{ config(materialized='view') }}
 
 with deals as (
     select * from {{ ref('int_deals_standing') }}
+),
+
+agents as (
+    select * from {{ ref('int_agents_listed') }}
 ),
 
 rates as (
@@ -20,12 +25,14 @@ rates_of_the_day as (
 measured as (
     select
         deals.*,
+        agents.agent_name,
         case when deals.closed_date is null then rates_of_the_day.rate else deals.close_rate end as rate,
         case
             when deals.status = 'open'
                 then {{ microseconds_between('deals.stage_entered_at', end_of_as_of_day()) }}
         end as microseconds_in_stage
     from deals
+    inner join agents on deals.agent_id = agents.agent_id
     left join rates_of_the_day on deals.estimated_value_currency = rates_of_the_day.currency
 ),
 
@@ -43,9 +50,7 @@ final as (
         lead_source,
         estimated_value_amount,
         estimated_value_currency,
-        cast(
-            {{ convert('estimated_value_amount', 'estimated_value_currency', 'rate') }} as {{ type_money() }}
-        ) as value_reporting,
+        {{ convert_amount('estimated_value_amount', 'estimated_value_currency', 'rate') }} as value_reporting,
         confidence,
         effective_confidence,
         is_confidence_default,

@@ -1,21 +1,33 @@
-with stages_entered as (
+-- A cohort stays as it was built before unless one of its deals has a new entry or was pending and is no longer.
+{{ config(
+    materialized='incremental', incremental_strategy='recomputed',
+    unique_key=['agent_id', 'cohort_month'], meta={'recomputed': 'int_cohorts_recomputed'}
+) }}
+
+with cohorts_recomputed as (
+    select * from {{ ref('int_cohorts_recomputed') }}
+),
+
+all_stages_entered as (
     select * from {{ ref('int_stages_entered') }}
 ),
 
-timed as (
-    select
-        *,
-        {{ microseconds_between('entered_at', end_of_as_of_day()) }} as age_microseconds,
-        {{ var('conversion_window_days') }} * cast(86400000000 as {{ dbt.type_bigint() }}) as window_microseconds
-    from stages_entered
+stages_entered as (
+    select all_stages_entered.* from all_stages_entered
+    {% if var('built_log_size') %}
+        inner join cohorts_recomputed
+            on
+                all_stages_entered.agent_id = cohorts_recomputed.agent_id
+                and all_stages_entered.cohort_month = cohorts_recomputed.cohort_month
+    {% endif %}
 ),
 
 judged as (
     select
         *,
-        coalesce(microseconds_to_reach <= window_microseconds, false) as is_reached,
-        status = 'open' and age_microseconds < window_microseconds as may_still_reach
-    from timed
+        coalesce(microseconds_to_reach <= {{ conversion_window() }}, false) as is_reached,
+        status = 'open' and {{ is_within_conversion_window('entered_at', end_of_as_of_day()) }} as may_still_reach
+    from stages_entered
 ),
 
 counted as (
