@@ -62,32 +62,43 @@ totals as (
     group by agent_id, asset_type, deal_type
 ),
 
+-- All lengths are put in order twice, which is cheaper by a number than by three texts.
+numbered as (
+    select
+        *,
+        row_number() over (order by agent_id, asset_type, deal_type) as scope
+    from totals
+),
+
 by_length as (
     select
-        agent_id,
-        asset_type,
-        deal_type,
-        observed_microseconds,
-        sum(case when is_won then 1 else 0 end) as won_now,
+        numbered.scope,
+        scoped.observed_microseconds,
+        sum(case when scoped.is_won then 1 else 0 end) as won_now,
         sum(count(*)) over (
-            partition by agent_id, asset_type, deal_type order by observed_microseconds desc
+            partition by numbered.scope order by scoped.observed_microseconds desc
             rows between unbounded preceding and current row
         ) as at_risk
     from scoped
-    group by agent_id, asset_type, deal_type, observed_microseconds
+    inner join numbered
+        on
+            scoped.agent_id is not distinct from numbered.agent_id
+            and scoped.asset_type is not distinct from numbered.asset_type
+            and scoped.deal_type is not distinct from numbered.deal_type
+    group by numbered.scope, scoped.observed_microseconds
 ),
 
--- Kaplan-Meier: the share still open after each length is the product of (1 - won / at risk) so far.
+-- Kaplan-Meier: the share still open after each length is the product of (1 - won / at risk) so far. A length at which
+-- nothing was won leaves it as it is.
 survival as (
     select
-        agent_id,
-        asset_type,
-        deal_type,
+        scope,
         observed_microseconds,
         {{ running_product('1 - ' ~ divide('won_now', 'at_risk'), 'so_far') }} as share_still_open
     from by_length
+    where won_now > 0
     window so_far as (
-        partition by agent_id, asset_type, deal_type order by observed_microseconds
+        partition by scope order by observed_microseconds
         rows between unbounded preceding and current row
     )
 ),
@@ -95,13 +106,11 @@ survival as (
 -- The tolerance keeps a share of exactly one half from being missed by a rounding of the product.
 km_medians as (
     select
-        agent_id,
-        asset_type,
-        deal_type,
+        scope,
         min(observed_microseconds) as km_median_microseconds
     from survival
     where share_still_open <= 0.5 + 1e-9
-    group by agent_id, asset_type, deal_type
+    group by scope
 ),
 
 -- Every agent has a row over all deals, with or without any.
@@ -125,23 +134,19 @@ final as (
         agents.agent_name,
         rows_wanted.asset_type,
         rows_wanted.deal_type,
-        {{ count_of('coalesce(totals.won_n, 0)') }} as won_n,
-        {{ count_of('coalesce(totals.open_n, 0)') }} as open_n,
-        {{ days_of(divide('totals.won_microseconds', 'totals.won_n')) }} as avg_cycle_days,
-        {{ days_of('totals.median_microseconds') }} as median_cycle_days,
+        {{ count_of('coalesce(numbered.won_n, 0)') }} as won_n,
+        {{ count_of('coalesce(numbered.open_n, 0)') }} as open_n,
+        {{ days_of(divide('numbered.won_microseconds', 'numbered.won_n')) }} as avg_cycle_days,
+        {{ days_of('numbered.median_microseconds') }} as median_cycle_days,
         {{ days_of('km_medians.km_median_microseconds') }} as km_median_cycle_days,
         {{ provenance() }}
     from rows_wanted
-    left join totals
+    left join numbered
         on
-            rows_wanted.agent_id is not distinct from totals.agent_id
-            and rows_wanted.asset_type is not distinct from totals.asset_type
-            and rows_wanted.deal_type is not distinct from totals.deal_type
-    left join km_medians
-        on
-            rows_wanted.agent_id is not distinct from km_medians.agent_id
-            and rows_wanted.asset_type is not distinct from km_medians.asset_type
-            and rows_wanted.deal_type is not distinct from km_medians.deal_type
+            rows_wanted.agent_id is not distinct from numbered.agent_id
+            and rows_wanted.asset_type is not distinct from numbered.asset_type
+            and rows_wanted.deal_type is not distinct from numbered.deal_type
+    left join km_medians on numbered.scope = km_medians.scope
     left join agents on rows_wanted.agent_id = agents.agent_id
 )
 

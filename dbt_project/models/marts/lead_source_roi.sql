@@ -50,19 +50,21 @@ deal_facts as (
     from deals
 ),
 
--- A revision covers the ends of the days from its own to the one before the next; the last one, all days so far.
+-- A revision covers the ends of the days from its own to the one before the next; the last one, all days so far. There
+-- are many more of them than of all else, so they are added up before they meet it.
 open_day_facts as (
     select
         deal_revisions.agent_id,
         deals.lead_source,
-        {{ dbt.datediff(
+        sum({{ dbt.datediff(
             'deal_revisions.valid_from_date',
             'coalesce(deal_revisions.valid_to_date, ' ~ dbt.dateadd('day', 1, as_of_date()) ~ ')',
             'day'
-        ) }} as open_days
+        ) }}) as open_days
     from deal_revisions
     inner join deals on deal_revisions.deal_id = deals.deal_id
     where deal_revisions.status = 'open'
+    group by deal_revisions.agent_id, deals.lead_source
 ),
 
 commission_facts as (
