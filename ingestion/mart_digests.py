@@ -93,15 +93,26 @@ def part_of(columns: Columns) -> str:
 def parts_in(columns: Columns, parts: Collection[int]) -> str:
     """Return the condition that is true of the rows of these parts.
 
-    It begins with the days between the first and the last of them, by which DuckDB passes over what lies elsewhere.
+    It says between which days they lie, by which DuckDB passes over the rest, and keeps rows in the order they have: a
+    list of parts would be joined, and a join may turn rows round.
     """
-    chosen = f"{part_of(columns)} IN ({', '.join(map(str, sorted(parts)))})"
     dated_by = _dated_by(columns)
-    if dated_by is None or _UNDATED in parts:
-        return chosen
+    if dated_by is None:
+        return "true" if _UNDATED in parts else "false"
     moment = "make_timestamptz" if dict(columns)[dated_by].endswith("TIME ZONE") else "make_timestamp"
-    first, last = min(parts) * _PART_MICROSECONDS, (max(parts) + 1) * _PART_MICROSECONDS
-    return f'"{dated_by}" >= {moment}({first}) AND "{dated_by}" < {moment}({last}) AND {chosen}'
+
+    def lies_between(first: int, last: int) -> str:
+        start, end = first * _PART_MICROSECONDS, (last + 1) * _PART_MICROSECONDS
+        return f'"{dated_by}" >= {moment}({start}) AND "{dated_by}" < {moment}({end})'
+
+    dated = sorted(set(parts) - {_UNDATED})
+    firsts = [number for number in dated if number - 1 not in parts]
+    lasts = [number for number in dated if number + 1 not in parts]
+    runs = " OR ".join(f"({lies_between(*run)})" for run in zip(firsts, lasts, strict=True)) or "false"
+    if _UNDATED in parts:
+        return f"({part_of(columns)} = {_UNDATED} OR {runs})"
+    # First all of them together: a scan knows the least and the greatest of what it may pass over.
+    return f"{lies_between(dated[0], dated[-1])} AND ({runs})" if dated else runs
 
 
 def _dated_by(columns: Columns) -> str | None:
@@ -153,14 +164,23 @@ def digest_parts(
     return {number: digest.close() for number, digest in found.items()}
 
 
-def fingerprint_parts(connection: duckdb.DuckDBPyConnection, relation: str, columns: Columns) -> dict[int, Fingerprint]:
-    """Return the fingerprint of each part. It needs no sorting, so a copy is compared by it with its source."""
+def fingerprint_parts(
+    connection: duckdb.DuckDBPyConnection, relation: str, columns: Columns, *, only: Collection[int] | None = None
+) -> dict[int, Fingerprint]:
+    """Return the fingerprint of each part, or of some. It needs no sorting; by it copies are compared."""
     row = f"hash({names_of(columns)})"
+    chosen = "" if only is None else f" WHERE {parts_in(columns, only)}"
     query = (
         f"SELECT {part_of(columns)} AS part, count(*), sum({row}::HUGEINT), bit_xor({row}) "  # noqa: S608
-        f"FROM {relation} GROUP BY part"
+        f"FROM {relation}{chosen} GROUP BY part"
     )
     return {part: (count, int(total), int(xor)) for part, count, total, xor in connection.execute(query).fetchall()}
+
+
+def count_parts(connection: duckdb.DuckDBPyConnection, relation: str, columns: Columns) -> dict[int, int]:
+    """Return how many rows each part has, for which one column is read."""
+    query = f"SELECT {part_of(columns)} AS part, count(*) FROM {relation} GROUP BY part"  # noqa: S608
+    return dict(connection.execute(query).fetchall())
 
 
 def _is_plain(data_type: str) -> bool:

@@ -6,8 +6,11 @@ same in the next file. Which rows did is not taken on trust from the build: sour
 by fingerprints of all their rows, and a part that differs is replaced.
 
 A mart that is a view in the warehouse (what it says depends on the day, as how long a visit has lasted) is one in the
-file as well: what it reads is copied, and its text is the one that dbt made. What readers then see is compared with
-what the warehouse's view says, every row.
+file as well: what it reads is copied, and its text is the one that dbt made.
+
+Every row that was written is read back as a reader would and compared with the warehouse. Rows that were kept are those
+of a file of which every byte is as it was when it was proved (`publishing` sees to that); that none of them went with
+what was replaced, or came twice, is proved by how many each part has.
 """
 
 import re
@@ -25,6 +28,7 @@ from ingestion.mart_digests import (
     MartDigest,
     PartDigest,
     columns_of,
+    count_parts,
     digest_of_parts,
     digest_parts,
     fingerprint_parts,
@@ -61,27 +65,31 @@ class CopiedTable:
 
 @dataclass(frozen=True)
 class CopiedMart:
-    """A mart of the published file: a query for its view, and the tables that it reads.
-
-    `rows_seen` is of a mart that computes something: the fingerprints of what its view in the warehouse says.
-    """
+    """A mart of the published file, and the tables that it reads; one that computes something has a query for it."""
 
     name: str
     columns: Columns
     tables: tuple[CopiedTable, ...]
     query: str | None = None
-    rows_seen: Mapping[int, Fingerprint] | None = None
 
     @classmethod
     def of(cls, warehouse: duckdb.DuckDBPyConnection, name: str) -> "CopiedMart":
         """Return the mart as it stands in the warehouse."""
-        source = f'marts."{name}"'
-        columns = columns_of(warehouse, source)
+        columns = columns_of(warehouse, _source(name))
         read = _read_by_view(warehouse, name)
         if read is None:
-            return cls(name, columns, (CopiedTable(STORED, name, source, columns),))
+            return cls(name, columns, (CopiedTable(STORED, name, _source(name), columns),))
         query, tables = read
-        return cls(name, columns, tables, query, fingerprint_parts(warehouse, source, columns))
+        return cls(name, columns, tables, query)
+
+    @property
+    def view(self) -> str:
+        """What readers ask, in SQL within the published file."""
+        return f'main."{self.name}"'
+
+
+def _source(mart: str) -> str:
+    return f'marts."{mart}"'
 
 
 def _read_by_view(warehouse: duckdb.DuckDBPyConnection, mart: str) -> tuple[str, tuple[CopiedTable, ...]] | None:
@@ -100,13 +108,41 @@ def _read_by_view(warehouse: duckdb.DuckDBPyConnection, mart: str) -> tuple[str,
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a table: its fingerprint in this version of DuckDB, and its digest."""
+    """A part of a table: its fingerprint in this version of DuckDB, its digest, and whether an earlier file had it."""
 
     fingerprint: Fingerprint
     digest: str
+    is_kept: bool = False
 
 
 Parts = dict[int, Part]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a relation of the file must hold: how many rows in each part, and exactly which ones in some parts."""
+
+    name: str
+    relation: str
+    columns: Columns
+    rows: Mapping[int, int]
+    fingerprints: Mapping[int, Fingerprint]
+
+    @classmethod
+    def of(cls, name: str, relation: str, table: CopiedTable, parts: Parts) -> "Proof":
+        """Return that of a copied table: what was written must be there exactly."""
+        rows = {number: part.fingerprint[0] for number, part in parts.items()}
+        written = {number: part.fingerprint for number, part in parts.items() if not part.is_kept}
+        return cls(name, relation, table.columns, rows, written)
+
+    def holds(self, reader: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the relation holds that, and nothing else."""
+        if self.fingerprints.keys() == self.rows.keys():
+            return fingerprint_parts(reader, self.relation, self.columns) == self.fingerprints
+        return (
+            count_parts(reader, self.relation, self.columns) == self.rows
+            and fingerprint_parts(reader, self.relation, self.columns, only=self.fingerprints) == self.fingerprints
+        )
 
 
 def copy_tables(warehouse: duckdb.DuckDBPyConnection, tables: Sequence[CopiedTable]) -> dict[str, Parts]:
@@ -132,30 +168,29 @@ def _copy_table(warehouse: duckdb.DuckDBPyConnection, table: CopiedTable, left: 
     kept = {number: part for number, part in (left or {}).items() if is_there and built.get(number) == part.fingerprint}
     differing = (built.keys() | (left or {}).keys()) - kept.keys()
     rows_to_copy = sum(rows for number, (rows, _, _) in built.items() if number in differing)
+    # By part, then by its key, which stands first: equal content then lies in equal order, and ranges are skipped.
     if not is_there or 2 * rows_to_copy > sum(rows for rows, _, _ in built.values()):
-        # By part, then by its key, which stands first: equal content then lies in equal order, and ranges are skipped.
         warehouse.execute(f"CREATE OR REPLACE TABLE {place} AS {read} ORDER BY {order}")
-        digests = _digests(warehouse, table, place, None)
+        kept, written = {}, None
     elif differing:
         chosen = parts_in(table.columns, differing)
         warehouse.execute(f"DELETE FROM {place} WHERE {chosen}")  # noqa: S608
         warehouse.execute(f"INSERT INTO {place} {read} WHERE {chosen} ORDER BY {order}")
-        digests = _digests(warehouse, table, place, differing)
+        written = differing
     else:
         return kept
-    return {
-        number: kept[number] if number in kept and number not in digests else Part(found, digests.get(number, ""))
-        for number, found in built.items()
-    }
+    digests = _digests(warehouse, table, place, written)
+    fresh = {number: Part(found, digests.get(number, "")) for number, found in built.items() if number not in kept}
+    return kept | fresh
 
 
 def _digests(
     warehouse: duckdb.DuckDBPyConnection, table: CopiedTable, place: str, only: Collection[int] | None
 ) -> dict[int, str]:
-    """Return the digests of the parts that were just copied; inputs have none, nobody asks for them."""
+    """Return the digests of the parts that were just written, in order; inputs have none, nobody asks for them."""
     if table.schema != STORED:
         return {}
-    parts = digest_parts(warehouse, place, table.columns, only=only, lies_in_order=only is None)
+    parts = digest_parts(warehouse, place, table.columns, only=only, lies_in_order=True)
     return {number: part.digest for number, part in parts.items()}
 
 
@@ -231,13 +266,45 @@ def write_parts(
         warehouse.execute(f"INSERT INTO {FILE}.{PARTS} VALUES {places}", values)  # noqa: S608
 
 
-def digest_copied(mart: CopiedMart, parts: Mapping[str, Parts]) -> MartDigest:
-    """Return the digest of a mart that was copied."""
+def prove_copied(
+    warehouse: duckdb.DuckDBPyConnection,
+    marts: Sequence[CopiedMart],
+    inputs: Sequence[CopiedTable],
+    parts: Mapping[str, Parts],
+) -> list[Proof]:
+    """Return what must be found in the file, read as readers do, for it to hold what was built.
+
+    A mart that computes something is one text on tables that are proved, so it says the same of the same rows. What it
+    says is compared in the parts of which its tables got rows, and in its last one, whatever was written.
+    """
+    proofs = [Proof.of(table.name, table.place, table, parts[table.place]) for table in inputs]
+    stored = {table.place: table for mart in marts for table in mart.tables if mart.query}
+    proofs += [Proof.of(table.name, table.place, table, parts[place]) for place, table in stored.items()]
+    for mart in marts:
+        if mart.query is None:
+            proofs.append(Proof.of(mart.name, mart.view, mart.tables[0], parts[mart.tables[0].place]))
+            continue
+        rows = count_parts(warehouse, _source(mart.name), mart.columns)
+        below = [(number, part) for table in mart.tables for number, part in parts[table.place].items()]
+        chosen = {number for number, part in below if not part.is_kept} & rows.keys() | set(sorted(rows)[-1:])
+        only = chosen if any(part.is_kept for _, part in below) else None
+        seen = fingerprint_parts(warehouse, _source(mart.name), mart.columns, only=only)
+        proofs.append(Proof(mart.name, mart.view, mart.columns, rows, seen))
+    return proofs
+
+
+def find_differing(reader: duckdb.DuckDBPyConnection, proofs: Sequence[Proof]) -> list[str]:
+    """Return the names of what is not in the open file as it should be."""
+    return sorted({proof.name for proof in proofs if not proof.holds(reader)})
+
+
+def digest_copied(mart: CopiedMart, parts: Mapping[str, Parts], rows: int) -> MartDigest:
+    """Return the digest of a mart that was copied, of which readers see so many rows."""
     digests = []
     for table in mart.tables:
         found = {number: PartDigest(part.fingerprint[0], part.digest) for number, part in parts[table.place].items()}
         digests.append(digest_of_parts(table.name, table.columns, found))
-    return _digest_of_tables(mart, digests)
+    return _digest_of_tables(mart, digests, rows)
 
 
 def digest_built(warehouse: duckdb.DuckDBPyConnection, name: str) -> MartDigest:
@@ -251,42 +318,19 @@ def digest_built(warehouse: duckdb.DuckDBPyConnection, name: str) -> MartDigest:
     for table in mart.tables:
         found = digest_parts(warehouse, table.source, table.columns)
         digests.append(digest_of_parts(table.name, table.columns, found))
-    return _digest_of_tables(mart, digests)
+    [(rows,)] = warehouse.execute(f"SELECT count(*) FROM {_source(name)}").fetchall()  # noqa: S608 (our own names)
+    return _digest_of_tables(mart, digests, rows)
 
 
-def _digest_of_tables(mart: CopiedMart, tables: Sequence[MartDigest]) -> MartDigest:
-    if mart.rows_seen is None:
+def _digest_of_tables(mart: CopiedMart, tables: Sequence[MartDigest], rows: int) -> MartDigest:
+    if mart.query is None:
         return tables[0]
     whole = sha256()
     for name, data_type in mart.columns:
         whole.update(f"{name} {data_type}\n".encode())
     for table in tables:
         whole.update(f"{table.mart} {table.row_count} {table.digest}\n".encode())
-    return MartDigest(mart.name, sum(rows for rows, _, _ in mart.rows_seen.values()), whole.hexdigest())
-
-
-def find_differing(
-    reader: duckdb.DuckDBPyConnection,
-    marts: Sequence[CopiedMart],
-    inputs: Sequence[CopiedTable],
-    parts: Mapping[str, Parts],
-) -> list[str]:
-    """Return the marts and inputs of an open file that do not hold, row for row, what they were copied from.
-
-    Marts are read as readers do, through their views.
-    """
-    wrong = []
-    for mart in marts:
-        expected = mart.rows_seen
-        if expected is None:
-            expected = {number: part.fingerprint for number, part in parts[mart.tables[0].place].items()}
-        if fingerprint_parts(reader, f'main."{mart.name}"', mart.columns) != expected:
-            wrong.append(mart.name)
-    for table in inputs:
-        expected = {number: part.fingerprint for number, part in parts[table.place].items()}
-        if fingerprint_parts(reader, table.place, table.columns) != expected:
-            wrong.append(table.name)
-    return wrong
+    return MartDigest(mart.name, rows, whole.hexdigest())
 
 
 def _parts_left(warehouse: duckdb.DuckDBPyConnection) -> dict[str, Parts]:
@@ -298,5 +342,6 @@ def _parts_left(warehouse: duckdb.DuckDBPyConnection) -> dict[str, Parts]:
     for place, part, *fingerprint, digest in warehouse.execute(
         f"SELECT place, part, row_count, hash_sum, hash_xor, digest FROM {FILE}.{PARTS}"  # noqa: S608
     ).fetchall():
-        left.setdefault(place, {})[part] = Part((int(fingerprint[0]), int(fingerprint[1]), int(fingerprint[2])), digest)
+        count, total, xor = map(int, fingerprint)
+        left.setdefault(place, {})[part] = Part((count, total, xor), digest, is_kept=True)
     return left

@@ -13,8 +13,8 @@ A file gets its final name only after its copy was proved, so every `marts-*.duc
 twice: a second connection in one process to a replaced path would still see the old file. Whoever has an old file
 open keeps reading it, also after it was swept.
 
-A publication may start as a copy of the one before, in which what differs is replaced (`marts_copied`). It is proved as
-any other: every row of the copy against every row of the warehouse.
+A publication may start as a copy of the one before, in which what differs is replaced (`marts_copied`): byte by byte
+what was proved and hashed when that one was published. What is written into it is proved row by row.
 """
 
 import os
@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ from ingestion.mart_digests import MartDigest, list_marts
 from ingestion.marts_copied import (
     FILE,
     CopiedMart,
-    CopiedTable,
-    Parts,
+    Proof,
     copy_tables,
     digest_copied,
     find_differing,
+    prove_copied,
     write_parts,
     write_views,
 )
@@ -52,6 +53,7 @@ POINTER_NAME = "CURRENT"
 HISTORY_NAME = "history.jsonl"
 # Tables about the publication, which have no digest: what they say depends on when it was made.
 MANIFEST_TABLES = ("manifest", "manifest_marts", "jobs_registry")
+_NOT_IN_FILE = ("name", "marts", "file_sha256", "is_newest")
 BUILDING_PREFIX = ".building-"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 
@@ -75,6 +77,8 @@ class Publication:
     published_at: datetime
     checkpoint: str | None = None
     marts: list[MartDigest] = field(default_factory=list)
+    file_sha256: str | None = None
+    """Of the whole file, in hex: whether it is still what was proved. Files of earlier versions have none."""
     is_newest: bool = True
     """Whether none is later; False on the current one after a rollback, so that the next refresh publishes anew."""
 
@@ -162,6 +166,7 @@ def publish_marts(
         on_step("seal")
         building.chmod(0o444)
         _sync(building)
+        publication = replace(publication, file_sha256=_hash(building))
         _write(final.with_suffix(".json"), msgspec.json.encode(publication))
         on_step("rename")
         building.rename(final)
@@ -231,11 +236,11 @@ def list_flips(published_dir: Path, limit: int) -> list[Flip]:
 # --- copy and proof ---------------------------------------------------------------------------------------------------
 
 
-def _newest_like(published_dir: Path, publication: Publication) -> Path | None:
-    """Return the newest file of the same definitions, for a copy to start from."""
+def _newest_like(published_dir: Path, publication: Publication) -> Publication | None:
+    """Return the newest publication of the same definitions for a copy to start from, if its file's hash is known."""
     for found in list_publications(published_dir):
         if found.definition_version == publication.definition_version:
-            return published_dir / found.name
+            return found if found.file_sha256 else None
     return None
 
 
@@ -243,20 +248,20 @@ def _copy_and_prove(
     warehouse_path: Path,
     building: Path,
     publication: Publication,
-    start: Path | None,
+    start: Publication | None,
     run_records: Path | None,
     dated_marts: DatedMarts | None,
     on_step: Callable[[str], None],
 ) -> Publication:
     """Copy and verify, and return the publication with its digests.
 
-    A file to start from that is damaged gives a copy that differs: then every row is written anew.
+    Where the file to start from is not what it was, or the copy differs, every row is written anew.
     """
     on_step("copy")
     try:
-        copied, marts, inputs, parts = _copy(warehouse_path, building, publication, start, run_records, dated_marts)
+        copied, proofs = _copy(warehouse_path, building, publication, start, run_records, dated_marts)
         on_step("verify")
-        _verify(building, marts, inputs, parts)
+        _verify(building, copied, proofs)
     except (PublishFailed, duckdb.Error):
         if start is None:
             raise
@@ -269,11 +274,11 @@ def _copy(
     warehouse_path: Path,
     building: Path,
     publication: Publication,
-    start: Path | None,
+    start: Publication | None,
     run_records: Path | None,
     dated_marts: DatedMarts | None,
-) -> tuple[Publication, list[CopiedMart], list[CopiedTable], dict[str, Parts]]:
-    """Make the file: marts, manifest, runs and functions; return the publication and what was copied."""
+) -> tuple[Publication, list[Proof]]:
+    """Make the file: marts, manifest, runs and functions; return the publication and what proves it."""
     if not warehouse_path.exists():
         raise PublishFailed(f"There is no warehouse at {warehouse_path}: run `dealbook refresh`.")
     with open_warehouse(warehouse_path) as warehouse:
@@ -281,7 +286,9 @@ def _copy(
         if not names:
             raise PublishFailed("The warehouse has no marts to publish: run `dealbook refresh`.")
         if start:
-            shutil.copyfile(start, building)
+            shutil.copyfile(building.with_name(start.name), building)
+            if _hash(building) != start.file_sha256:
+                raise PublishFailed(f"{start.name} is no longer what was published.")
         warehouse.execute(f"ATTACH '{str(building).replace(chr(39), chr(39) * 2)}' AS {FILE}")
         try:
             marts = [CopiedMart.of(warehouse, name) for name in names]
@@ -289,7 +296,9 @@ def _copy(
             stored = {table.place: table for mart in marts for table in mart.tables}
             tables = [*stored.values(), *inputs]
             parts = copy_tables(warehouse, tables)
-            publication = replace(publication, marts=[digest_copied(mart, parts) for mart in marts])
+            proofs = prove_copied(warehouse, marts, inputs, parts)
+            rows = {proof.relation: sum(proof.rows.values()) for proof in proofs}
+            publication = replace(publication, marts=[digest_copied(mart, parts, rows[mart.view]) for mart in marts])
             write_views(
                 warehouse,
                 marts,
@@ -305,7 +314,7 @@ def _copy(
             warehouse.execute(f"CHECKPOINT {FILE}")
         finally:
             warehouse.execute(f"DETACH {FILE}")
-    return publication, marts, inputs, parts
+    return publication, proofs
 
 
 def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publication) -> None:
@@ -315,7 +324,7 @@ def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publicati
             business_timezone VARCHAR, reporting_currency VARCHAR, dbt_invocation_id VARCHAR, dbt_version VARCHAR,
             run_id VARCHAR, reference_digest VARCHAR, published_at TIMESTAMPTZ, checkpoint VARCHAR)"""
     )
-    row = {key: value for key, value in asdict(publication).items() if key not in ("name", "marts", "is_newest")}
+    row = {key: value for key, value in asdict(publication).items() if key not in _NOT_IN_FILE}
     warehouse.execute(
         f"INSERT INTO published.main.manifest ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",  # noqa: S608
         list(row.values()),
@@ -329,13 +338,13 @@ def _write_manifest(warehouse: duckdb.DuckDBPyConnection, publication: Publicati
     )
 
 
-def _verify(path: Path, marts: list[CopiedMart], inputs: list[CopiedTable], parts: dict[str, Parts]) -> None:
-    """Open the copy as a reader would and compare each mart, row for row, with what was built."""
+def _verify(path: Path, publication: Publication, proofs: list[Proof]) -> None:
+    """Open the copy as a reader would and compare it with what was built."""
     connection = duckdb.connect(path, read_only=True)
     try:
-        names = {mart.name for mart in marts}
+        names = {mart.mart for mart in publication.marts}
         wrong = sorted(names.symmetric_difference(set(list_marts(connection, "main")) - set(MANIFEST_TABLES)))
-        wrong = wrong or find_differing(connection, marts, inputs, parts)
+        wrong = wrong or find_differing(connection, proofs)
     finally:
         connection.close()
     if wrong:
@@ -402,6 +411,11 @@ def _remove_leftovers(published_dir: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     _sync(path)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

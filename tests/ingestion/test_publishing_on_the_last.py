@@ -1,6 +1,9 @@
 """A publication that starts from the last one equals one written whole, and keeps what did not change as it lies."""
 
+import hashlib
+import json
 from datetime import date, timedelta
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +150,7 @@ def test_rows_of_parts_that_did_not_change_stay_where_they_lie(warehouse: Path, 
 
 
 def test_a_damaged_file_is_not_built_upon(warehouse: Path, tmp_path: Path) -> None:
-    """What is kept from the last file is proved as all else: where it is wrong, every row is written anew."""
+    """What is kept from the last file is what was proved then: where one byte is another, every row is written anew."""
     published = tmp_path / "published"
     first = publish(warehouse, published, "first")
     (published / first.name).chmod(0o644)
@@ -158,6 +161,84 @@ def test_a_damaged_file_is_not_built_upon(warehouse: Path, tmp_path: Path) -> No
     assert steps.count("copy") == 2
     assert second.marts == first.marts
     assert ask(published / second.name, "SELECT count(*) FROM daily WHERE amount = -99") == [(0,)]
+    (published / second.name).chmod(0o644)
+    with (published / second.name).open("r+b") as file:
+        file.seek(-1, SEEK_END)
+        last = file.read(1)
+        file.seek(-1, SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    steps.clear()
+    assert publish(warehouse, published, "third", on_step=steps.append).marts == first.marts
+    assert steps.count("copy") == 2
+
+
+def test_a_file_whose_hash_is_not_known_is_not_built_upon(warehouse: Path, tmp_path: Path) -> None:
+    """Manifests of earlier versions have none."""
+    published = tmp_path / "published"
+    first = publish(warehouse, published, "first")
+    manifest = (published / first.name).with_suffix(".json")
+    facts = json.loads(manifest.read_bytes())
+    assert facts.pop("file_sha256") == hashlib.sha256((published / first.name).read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(facts))
+    (published / first.name).chmod(0o644)
+    with duckdb.connect(published / first.name) as connection:
+        connection.execute("UPDATE stored.daily SET amount = -99 WHERE snapshot_date = DATE '2024-01-05'")
+    steps: list[str] = []
+    second = publish(warehouse, published, "second", on_step=steps.append)
+    assert steps.count("copy") == 1
+    assert second.marts == first.marts
+    assert ask(published / second.name, "SELECT count(*) FROM daily WHERE amount = -99") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "UPDATE stored.daily SET amount = amount + 1 WHERE snapshot_date = DATE '2024-06-01'",
+        "DELETE FROM stored.daily WHERE snapshot_date = DATE '2024-01-05'",
+        "INSERT INTO stored.daily SELECT * FROM stored.daily WHERE snapshot_date = DATE '2024-01-05'",
+        "UPDATE stored.daily SET snapshot_date = DATE '2024-03-01' WHERE snapshot_date = DATE '2024-01-05'",
+        "DELETE FROM stored.agents WHERE n = 3",
+        "DELETE FROM stored.int_stays WHERE deal_id = 'deal-9'",
+        "CREATE OR REPLACE VIEW stays AS SELECT *, 1 AS lasted FROM stored.int_stays",
+        "CREATE OR REPLACE VIEW agents AS SELECT DISTINCT 'agent-1' AS agent_id, n // 2 AS n FROM stored.agents",
+    ],
+)
+def test_what_was_written_is_proved_and_what_was_kept_is_counted(warehouse: Path, tmp_path: Path, spoilt: str) -> None:
+    """A row changed on its way; rows kept that went with those replaced, came twice or moved; another view."""
+    published = tmp_path / "published"
+    change(warehouse, *STAYS, view_of_a_day("2026-01-01"))
+    publish(warehouse, published, "first")
+    change(warehouse, "UPDATE marts.daily SET amount = amount + 5 WHERE snapshot_date = DATE '2024-06-01'")
+    steps: list[str] = []
+
+    def spoil_once(step: str) -> None:
+        steps.append(step)
+        if step == "verify" and steps.count(step) == 1:
+            with duckdb.connect(published / ".building-second.duckdb") as connection:
+                connection.execute(spoilt)
+
+    second = publish(warehouse, published, "second", on_step=spoil_once)
+    assert steps.count("copy") == 2
+    assert second.marts == publish(warehouse, tmp_path / "whole", "whole", whole=True).marts
+
+
+def test_replaced_parts_lie_in_order_in_large_tables_too(warehouse: Path, tmp_path: Path) -> None:
+    """Their digests are read as they lie: several groups of rows, parts side by side, apart and undated."""
+    published = tmp_path / "published"
+    change(
+        warehouse,
+        "CREATE TABLE marts.moves AS SELECT 'deal-' || hash(i) % 90000 AS deal_id, i AS n,"
+        " CASE WHEN i % 50 > 0 THEN TIMESTAMPTZ '2020-01-01 00:00:00Z' + to_hours((hash(i + 1) % 20000)::INT) END"
+        " AS entered_at FROM range(900000) t(i)",
+    )
+    publish(warehouse, published, "first")
+    when = "(entered_at IS NULL OR hash(epoch_us(entered_at) // (32 * 86400000000)) % 3 = 0)"
+    change(warehouse, f"UPDATE marts.moves SET n = n + 1 WHERE n % 7 = 0 AND {when}")
+    steps: list[str] = []
+    second = publish(warehouse, published, "second", on_step=steps.append)
+    assert steps.count("copy") == 1
+    with open_warehouse(warehouse) as connection:
+        assert digest_mart(connection, "marts", "moves") == next(m for m in second.marts if m.mart == "moves")
 
 
 def view_of_a_day(day: str) -> str:
