@@ -176,7 +176,7 @@ def test_funnel_counted_transition_rows(hand_written: Warehouse) -> None:
 )
 @fails_with(
     DEAL_CHANGES,
-    "        deal_revisions.valid_from_date,\n",
+    "        greatest(deal_revisions.valid_from_date, agents.from_date) as valid_from_date,\n",
     "        case when deal_revisions.status = 'closed_won' then {{ business_date('deal_revisions.opened_at') }}\n"
     "        else deal_revisions.valid_from_date end as valid_from_date,\n",
 )

@@ -1,14 +1,17 @@
-{{ config(
-    materialized='incremental', incremental_strategy='recomputed',
-    unique_key=['agent_id', 'change_date'], meta={'recomputed': 'int_agents_recomputed'}
-) }}
-
+-- As with deals: only days to compute, and what stood before them as of the first.
 with agents as (
     select * from {{ ref('int_agents_recomputed') }}
 ),
 
+-- What ended before the first day to compute is not even read.
 commission_revisions as (
     select * from {{ ref('int_commissions_folded') }}
+    where valid_to_date is null
+    union all
+    select * from {{ ref('int_commissions_folded') }}
+    where
+        valid_to_date > (select min(agents.from_date) from agents)
+        and valid_to_date > valid_from_date
 ),
 
 disputes as (
@@ -36,12 +39,7 @@ states as (
         on
             commission_revisions.basis_currency = rates.currency
             and commission_revisions.first_confirmed_date = rates.snapshot_date
-    where
-        commission_revisions.status in ('confirmed', 'invoiced', 'paid')
-        and (
-            commission_revisions.valid_to_date is null
-            or commission_revisions.valid_to_date > commission_revisions.valid_from_date
-        )
+    where commission_revisions.status in ('confirmed', 'invoiced', 'paid')
     union all
     select
         agent_id,
@@ -57,30 +55,38 @@ states as (
     where resolved_date is null or resolved_date > opened_date
 ),
 
+-- What stood before the agent's first day to compute stands from that day on.
+computed_states as (
+    select
+        states.*,
+        greatest(states.valid_from_date, agents.from_date) as first_date
+    from states
+    inner join agents
+        on
+            states.agent_id = agents.agent_id
+            and (states.valid_to_date is null or states.valid_to_date > agents.from_date)
+),
+
 signs as (
     select 1 as sign
     union all
     select -1 as sign
 ),
 
-signed_states as (
-    select
-        states.*,
-        signs.sign,
-        case when signs.sign = 1 then states.valid_from_date else states.valid_to_date end as change_date,
-        case when signs.sign = 1 then states.confirmed_amount else -states.confirmed_amount end as signed_confirmed,
-        case when signs.sign = 1 then states.disputed_amount else -states.disputed_amount end as signed_disputed
-    from states
-    cross join signs
-    where signs.sign = 1 or states.valid_to_date is not null
-),
-
--- Before an agent's first day to compute nothing has changed.
 changes as (
-    select signed_states.*
-    from signed_states
-    inner join agents on signed_states.agent_id = agents.agent_id
-    where agents.from_date <= signed_states.change_date
+    select
+        computed_states.*,
+        signs.sign,
+        case when signs.sign = 1 then computed_states.first_date else computed_states.valid_to_date end as change_date,
+        case
+            when signs.sign = 1 then computed_states.confirmed_amount else -computed_states.confirmed_amount
+        end as signed_confirmed,
+        case
+            when signs.sign = 1 then computed_states.disputed_amount else -computed_states.disputed_amount
+        end as signed_disputed
+    from computed_states
+    cross join signs
+    where signs.sign = 1 or computed_states.valid_to_date is not null
 ),
 
 final as (

@@ -31,7 +31,6 @@ all_entries as (
         to_status,
         cleared,
         effective_at,
-        effective_date,
         cast(0 as {{ type_money() }}) as adjustment_amount
     from commission_events
     union all
@@ -49,13 +48,16 @@ all_entries as (
         null as to_status,
         null as cleared,
         effective_at,
-        effective_date,
         case when adjustment_type = 'clawback' then -amount else amount end as adjustment_amount
     from adjustments
 ),
 
+-- The day is that of staging, but asked for where an entry is used: on top of the last build most are not.
 entries as (
-    select * from all_entries
+    select
+        *,
+        {{ business_date('effective_at') }} as effective_date
+    from all_entries
     {% if var('built_log_size') %}
         where commission_id in (select commissions_touched.commission_id from commissions_touched)
     {% endif %}

@@ -1,14 +1,17 @@
-{{ config(
-    materialized='incremental', incremental_strategy='recomputed',
-    unique_key=['agent_id', 'change_date'], meta={'recomputed': 'int_agents_recomputed'}
-) }}
-
+-- Only days to compute, and all that stood before them as of the first: their sums are whole without earlier changes.
 with agents as (
     select * from {{ ref('int_agents_recomputed') }}
 ),
 
+-- What ended before the first day to compute is not even read.
 deal_revisions as (
     select * from {{ ref('deal_revisions') }}
+    where valid_to_date is null
+    union all
+    select * from {{ ref('deal_revisions') }}
+    where
+        valid_to_date > (select min(agents.from_date) from agents)
+        and valid_to_date > valid_from_date
 ),
 
 pipeline_stages as (
@@ -20,13 +23,14 @@ rates as (
 ),
 
 -- The state of a deal at the end of a day, and the days for which it stood: what came and went within a day is out.
+-- What stood before the agent's first day to compute stands from that day on.
 states as (
     select
         deal_revisions.credited_agent_id as agent_id,
         deal_revisions.status,
         deal_revisions.pipeline_stage as stage,
         deal_revisions.estimated_value_currency as currency,
-        deal_revisions.valid_from_date,
+        greatest(deal_revisions.valid_from_date, agents.from_date) as valid_from_date,
         deal_revisions.valid_to_date,
         deal_revisions.status in ('closed_won', 'closed_lost') as is_decided,
         deal_revisions.estimated_value_amount as amount,
@@ -38,12 +42,15 @@ states as (
                 then {{ microseconds_between('deal_revisions.opened_at', 'deal_revisions.closed_at') }}
         end as cycle_microseconds
     from deal_revisions
+    inner join agents
+        on
+            deal_revisions.credited_agent_id = agents.agent_id
+            and (deal_revisions.valid_to_date is null or deal_revisions.valid_to_date > agents.from_date)
     inner join pipeline_stages on deal_revisions.pipeline_stage = pipeline_stages.stage
     left join rates
         on
             deal_revisions.estimated_value_currency = rates.currency
             and deal_revisions.closed_date = rates.snapshot_date
-    where deal_revisions.valid_to_date is null or deal_revisions.valid_to_date > deal_revisions.valid_from_date
 ),
 
 -- Each state is added on its first day and taken away on the day it ended.
@@ -53,7 +60,7 @@ signs as (
     select -1 as sign
 ),
 
-signed_states as (
+changes as (
     select
         states.*,
         signs.sign,
@@ -62,14 +69,6 @@ signed_states as (
     from states
     cross join signs
     where signs.sign = 1 or states.valid_to_date is not null
-),
-
--- Before an agent's first day to compute nothing has changed.
-changes as (
-    select signed_states.*
-    from signed_states
-    inner join agents on signed_states.agent_id = agents.agent_id
-    where agents.from_date <= signed_states.change_date
 ),
 
 final as (

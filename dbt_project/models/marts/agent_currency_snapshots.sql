@@ -22,6 +22,30 @@ commission_changes as (
     select * from {{ ref('int_commission_changes_daily') }}
 ),
 
+-- A currency has rows from its first event on, also where nothing stands in it any more.
+{% if var('built_log_size') %}
+    currencies_before as (
+        select
+            kept.agent_id,
+            kept.currency,
+            agents.from_date as change_date
+        from {{ this }} as kept
+        inner join agents
+            on
+                kept.agent_id = agents.agent_id
+                and kept.snapshot_date = {{ dbt.dateadd('day', -1, 'agents.from_date') }}
+    ),
+{% else %}
+    currencies_before as (
+        select
+            agent_id,
+            cast(null as {{ dbt.type_string() }}) as currency,
+            from_date as change_date
+        from agents
+        where false
+    ),
+{% endif %}
+
 changes as (
     select
         agent_id,
@@ -57,20 +81,35 @@ changes as (
         disputed_amount as disputed_commission_amount,
         open_disputes
     from commission_changes
+    union all
+    select
+        agent_id,
+        currency,
+        change_date,
+        0 as deals_open,
+        0 as deals_closed_won,
+        0 as deals_open_with_value,
+        0 as gross_pipeline_value,
+        0 as weighted_pipeline_value,
+        0 as value_without_confidence,
+        0 as won_value,
+        0 as lost_value,
+        0 as confirmed_commission_amount,
+        0 as disputed_commission_amount,
+        0 as open_disputes
+    from currencies_before
 ),
 
--- All that changed before the first day to compute counts as of that day: the sum of a day is the same.
 changes_by_day as (
     select
         {% for column in counts + amounts %}
-            sum(changes.{{ column }}) as {{ column }},
+            sum({{ column }}) as {{ column }},
         {% endfor %}
-        changes.agent_id,
-        changes.currency,
-        greatest(changes.change_date, agents.from_date) as change_date
+        agent_id,
+        currency,
+        change_date
     from changes
-    inner join agents on changes.agent_id = agents.agent_id
-    group by changes.agent_id, changes.currency, greatest(changes.change_date, agents.from_date)
+    group by agent_id, currency, change_date
 ),
 
 -- What stands from one change to the next: only days with changes are summed.

@@ -1,14 +1,11 @@
 -- Days before the first one to compute stay as they were built before.
+-- depends_on: {{ ref('int_agents_recomputed') }}
 {{ config(
     materialized='incremental', incremental_strategy='recomputed',
     unique_key=['agent_id', 'snapshot_date'], meta={'recomputed': 'int_agents_recomputed'}
 ) }}
 
-with agents as (
-    select * from {{ ref('int_agents_recomputed') }}
-),
-
-all_deal_changes as (
+with all_deal_changes as (
     select * from {{ ref('int_deal_changes_daily') }}
 ),
 
@@ -16,25 +13,18 @@ rates as (
     select * from {{ ref('int_fx_rates_daily') }}
 ),
 
--- All that changed before the first day to compute counts as of that day.
 deal_changes as (
     select
-        all_deal_changes.agent_id,
-        all_deal_changes.stage,
-        all_deal_changes.currency,
-        greatest(all_deal_changes.change_date, agents.from_date) as change_date,
-        sum(all_deal_changes.deals) as deals,
-        sum(all_deal_changes.valued_deals) as valued_deals,
-        sum(all_deal_changes.amount) as amount,
-        sum(all_deal_changes.weighted_amount) as weighted_amount
+        agent_id,
+        stage,
+        currency,
+        change_date,
+        deals,
+        valued_deals,
+        amount,
+        weighted_amount
     from all_deal_changes
-    inner join agents on all_deal_changes.agent_id = agents.agent_id
-    where all_deal_changes.status = 'open'
-    group by
-        all_deal_changes.agent_id,
-        all_deal_changes.stage,
-        all_deal_changes.currency,
-        greatest(all_deal_changes.change_date, agents.from_date)
+    where status = 'open'
 ),
 
 -- What is in the reporting currency changes when deals do. In another one it is worth the day's rate, so the first day
