@@ -1,5 +1,36 @@
 -- Joins neither drop nor fan out: every entry about a deal is one revision, every deal one row, and so for commissions.
-with counts as (
+with open_stages as (
+    select stage from {{ ref('pipeline_stages') }}
+    where is_open
+),
+
+climbs as (
+    select
+        stages.stage,
+        later_stages.stage as next_stage
+    from {{ ref('pipeline_stages') }} as stages
+    inner join {{ ref('pipeline_stages') }} as later_stages on stages.stage_order < later_stages.stage_order
+),
+
+-- Only a deal that did not always climb can have entered a stage twice, so only its visits need be told apart.
+deals_that_turned as (
+    select distinct visits.deal_id
+    from {{ ref('stage_visits') }} as visits
+    left join climbs on visits.stage = climbs.stage and visits.next_stage = climbs.next_stage
+    where
+        visits.next_stage is not null
+        and climbs.stage is null
+),
+
+entered_again as (
+    select count(*) - count(distinct deal_id || stage) as visits
+    from {{ ref('stage_visits') }}
+    where
+        stage in (select open_stages.stage from open_stages)
+        and deal_id in (select deals_that_turned.deal_id from deals_that_turned)
+),
+
+counts as (
     select
         'deal_revisions' as model,
         (select count(*) from {{ ref('stg_ledger__deal_events') }}) as expected,
@@ -12,8 +43,11 @@ with counts as (
     union all
     select
         'stage_visits' as model,
-        (select count(distinct deal_id) from {{ ref('stg_ledger__stage_events') }}) as expected,
-        (select count(distinct deal_id) from {{ ref('stage_visits') }}) as found
+        (select count(*) from {{ ref('deals') }}) as expected,
+        (
+            select count(*) from {{ ref('stage_visits') }}
+            where visit = 1
+        ) as found
     union all
     select
         'commissions' as model,
@@ -45,11 +79,9 @@ with counts as (
     select
         'stage_conversion' as model,
         (
-            select count(distinct visits.deal_id || visits.stage)
-            from {{ ref('stage_visits') }} as visits
-            inner join {{ ref('pipeline_stages') }} as stages on visits.stage = stages.stage
-            where stages.is_open
-        ) as expected,
+            select count(*) from {{ ref('stage_visits') }}
+            where stage in (select open_stages.stage from open_stages)
+        ) - (select visits from entered_again) as expected,
         (select coalesce(sum(entered_n), 0) from {{ ref('stage_conversion') }}) as found
 )
 

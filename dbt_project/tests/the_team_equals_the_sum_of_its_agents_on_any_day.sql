@@ -9,17 +9,30 @@ with days as (
 ),
 
 sampled_days as (
-    select snapshot_date from days
-    where place in (1, 1 + days / 4, 1 + days / 2, 1 + 3 * days / 4, days)
+    select
+        snapshot_date,
+        row_number() over (order by snapshot_date) as sample
+    from days
+    where place in (1, 1 + floor(days / 4), 1 + floor(days / 2), 1 + floor(3 * days / 4), days)
 ),
 
-standing as (
+-- On each day, the first sample that is not over.
+days_before_samples as (
     select
-        sampled_days.snapshot_date,
-        sum(case when revisions.status = 'open' then 1 else 0 end) as deals_open,
-        sum(case when revisions.status = 'closed_won' then 1 else 0 end) as deals_closed_won,
-        sum(case when revisions.status = 'closed_lost' then 1 else 0 end) as deals_closed_lost,
-        sum(case when revisions.status = 'cancelled' then 1 else 0 end) as deals_cancelled,
+        days.snapshot_date,
+        min(sampled_days.sample) as sample
+    from days
+    inner join sampled_days on days.snapshot_date <= sampled_days.snapshot_date
+    group by days.snapshot_date
+),
+
+-- Revisions that stood at the same samples are added up first: joined with the five days, each would be copied.
+spells as (
+    select
+        starts.sample as first_sample,
+        ends.sample as end_sample,
+        revisions.status,
+        count(*) as deals,
         sum(
             case
                 when revisions.status = 'open' and revisions.estimated_value_currency = {{ reporting_currency() }}
@@ -27,11 +40,26 @@ standing as (
                 else 0
             end
         ) as gross_in_reporting_currency
+    from {{ ref('deal_revisions') }} as revisions
+    inner join days_before_samples as starts on revisions.valid_from_date = starts.snapshot_date
+    left join days_before_samples as ends on revisions.valid_to_date = ends.snapshot_date
+    where ends.sample is null or starts.sample < ends.sample
+    group by starts.sample, ends.sample, revisions.status
+),
+
+standing as (
+    select
+        sampled_days.snapshot_date,
+        sum(case when spells.status = 'open' then spells.deals else 0 end) as deals_open,
+        sum(case when spells.status = 'closed_won' then spells.deals else 0 end) as deals_closed_won,
+        sum(case when spells.status = 'closed_lost' then spells.deals else 0 end) as deals_closed_lost,
+        sum(case when spells.status = 'cancelled' then spells.deals else 0 end) as deals_cancelled,
+        sum(spells.gross_in_reporting_currency) as gross_in_reporting_currency
     from sampled_days
-    inner join {{ ref('deal_revisions') }} as revisions
+    inner join spells
         on
-            sampled_days.snapshot_date >= revisions.valid_from_date
-            and (revisions.valid_to_date is null or sampled_days.snapshot_date < revisions.valid_to_date)
+            sampled_days.sample >= spells.first_sample
+            and (spells.end_sample is null or sampled_days.sample < spells.end_sample)
     group by sampled_days.snapshot_date
 ),
 
