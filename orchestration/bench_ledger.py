@@ -98,11 +98,11 @@ def run_bench_ledger(settings: Settings, console: Console, *, deals: int = 2_000
         console.print("snapshots by a loop, and by the models ...")
         loop, _, loop_process_cpu, _ = alone(partial(loop_over, place))
         last_day, landed = _last_day(place), Settings(home=place.home / "landed")
-        alone(partial(build_models, landed, "seed", last_day))
+        alone(partial(build_models, landed, ["seed"], last_day))
         bare = Settings(home=place.home / "bare").warehouse_path  # statements name the database after its file
         bare.parent.mkdir(parents=True)
         shutil.copy(landed.warehouse_path, bare)
-        _, _, command_cpu, _ = alone(partial(build_models, landed, "model", last_day))
+        _, _, command_cpu, _ = alone(partial(build_models, landed, ["model"], last_day))
         statements = alone(partial(statements_of, landed, "agent_performance_snapshots"))[0]
         snapshot_cpu = min(alone(partial(_run_statements, bare, statements))[0] for _ in range(3))
         figures = LedgerFigures(

@@ -164,10 +164,11 @@ def test_data_tests_judge_the_rows_that_were_written_and_all_of_them_on_request(
     ("file", "right", "wrong", "test"),
     [
         ("macros/recomputed.sql", "        and not exists (", "        and false and not exists (", "pipeline_stage_daily_have_no_duplicates"),
+        ("macros/recomputed.sql", "        where exists (", "        where false and exists (", "stage_conversion_have_no_duplicates"),
         ("macros/recomputed.sql", "where kept.{{ key }} in (", "where false and kept.{{ key }} in (", "deal_revisions_have_no_duplicates"),
         ("models/intermediate/int_deals_standing.sql", "as_of_now.confidence, pipeline_stages.default_confidence", "cast(2 as decimal(4, 2))", "deals_keep_their_rules"),
     ],
-    ids=["days", "deals", "rules"],
+    ids=["days", "cohorts", "deals", "rules"],
 )  # fmt: skip
 def test_a_fault_in_what_is_written_is_found_on_top(
     agency: Agency, tmp_path: Path, file: str, right: str, wrong: str, test: str
