@@ -53,6 +53,8 @@ def open_warehouse(path: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[d
             try:
                 connection.execute("SET TimeZone = 'UTC'")
                 connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+                # On by default where Python was started without a file, as by a pool of processes: not for a log.
+                connection.execute("SET enable_progress_bar = false")
                 _create_raw(connection)
                 yield connection
             finally:
