@@ -3,15 +3,21 @@ with agents as (
     select * from {{ ref('int_agents_recomputed') }}
 ),
 
--- What ended before the first day to compute is not even read.
+-- What came and went within a day is out. On top of the last build, what ended before the first day to compute is not
+-- even read.
 commission_revisions as (
-    select * from {{ ref('int_commissions_folded') }}
-    where valid_to_date is null
-    union all
-    select * from {{ ref('int_commissions_folded') }}
-    where
-        valid_to_date > (select min(agents.from_date) from agents)
-        and valid_to_date > valid_from_date
+    {% if var('built_log_size') %}
+        select * from {{ ref('int_commissions_folded') }}
+        where valid_to_date is null
+        union all
+        select * from {{ ref('int_commissions_folded') }}
+        where
+            valid_to_date > (select min(agents.from_date) from agents)
+            and valid_to_date > valid_from_date
+    {% else %}
+        select * from {{ ref('int_commissions_folded') }}
+        where valid_to_date is null or valid_to_date > valid_from_date
+    {% endif %}
 ),
 
 disputes as (

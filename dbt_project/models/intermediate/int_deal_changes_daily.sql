@@ -3,15 +3,21 @@ with agents as (
     select * from {{ ref('int_agents_recomputed') }}
 ),
 
--- What ended before the first day to compute is not even read.
+-- What came and went within a day is out. On top of the last build, what ended before the first day to compute is not
+-- even read.
 deal_revisions as (
-    select * from {{ ref('deal_revisions') }}
-    where valid_to_date is null
-    union all
-    select * from {{ ref('deal_revisions') }}
-    where
-        valid_to_date > (select min(agents.from_date) from agents)
-        and valid_to_date > valid_from_date
+    {% if var('built_log_size') %}
+        select * from {{ ref('deal_revisions') }}
+        where valid_to_date is null
+        union all
+        select * from {{ ref('deal_revisions') }}
+        where
+            valid_to_date > (select min(agents.from_date) from agents)
+            and valid_to_date > valid_from_date
+    {% else %}
+        select * from {{ ref('deal_revisions') }}
+        where valid_to_date is null or valid_to_date > valid_from_date
+    {% endif %}
 ),
 
 pipeline_stages as (
@@ -22,8 +28,8 @@ rates as (
     select * from {{ ref('int_fx_rates_daily') }}
 ),
 
--- The state of a deal at the end of a day, and the days for which it stood: what came and went within a day is out.
--- What stood before the agent's first day to compute stands from that day on.
+-- The state of a deal at the end of a day, and the days for which it stood. What stood before the agent's first day to
+-- compute stands from that day on.
 states as (
     select
         deal_revisions.credited_agent_id as agent_id,
