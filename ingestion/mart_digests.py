@@ -1,6 +1,6 @@
 """A digest per mart: equal when and only when the same columns hold the same rows, whatever order they were stored in.
 
-A mart is digested in parts, each of the rows about the same 32 days, and its own digest is over theirs, in order: a
+A mart is digested in parts, each of the rows about the same 8 days, and its own digest is over theirs, in order: a
 part that did not change need not be hashed anew. What all rows of a build say alike (as of which day, from how much of
 the log, by which definitions) is left out: it is the manifest's, and would change every row of every build.
 
@@ -19,6 +19,8 @@ from typing import Any
 import duckdb
 
 ROWS_PER_BATCH = 100_000
+PART_DAYS = 8
+"""Longer parts would have more rows replaced that did not change; shorter ones cost a hash of each column more."""
 PROVENANCE = ("as_of_date", "log_size", "definition_version")
 """The columns that say what the numbers of a row are a function of."""
 _PLAIN_TYPES = ("BIGINT", "INTEGER", "DATE", "DOUBLE", "DECIMAL", "TIMESTAMP", "VARCHAR")
@@ -35,7 +37,7 @@ _DATED_BY = (
     "change_date",
     "effective_at",
 )
-_PART_MICROSECONDS = 32 * 86_400_000_000
+_PART_MICROSECONDS = PART_DAYS * 86_400_000_000
 _UNDATED = -(2**31)
 
 Columns = Sequence[tuple[str, str]]

@@ -87,7 +87,7 @@ def _environment(settings: Settings) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _release_warehouse() -> None:
+def release_warehouse() -> None:
     """Close dbt's DuckDB handle, which it keeps for the life of the process and which would lock the file."""
     environment = DuckDBConnectionManager._ENV
     if environment is not None:
@@ -111,7 +111,7 @@ def _invoke(settings: Settings, command: Sequence[str], manifest: Any, on_event:
         with _environment(settings):
             result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke([*command, *_flags(settings)])
     finally:
-        _release_warehouse()
+        release_warehouse()
     if isinstance(result.exception, KeyboardInterrupt | SystemExit):
         raise result.exception
     if result.exception is not None:

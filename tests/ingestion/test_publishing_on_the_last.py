@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingestion.errors import PublishFailed
-from ingestion.mart_digests import digest_mart
+from ingestion.mart_digests import PART_DAYS, digest_mart
 from ingestion.marts_copied import digest_built
 from ingestion.publishing import Publication, publish_marts
 from ingestion.warehouse import open_warehouse
@@ -92,7 +92,7 @@ CHANGES = st.one_of(
 
 
 def _part(day: date) -> int:
-    return (day - date(1970, 1, 1)).days // 32
+    return (day - date(1970, 1, 1)).days // PART_DAYS
 
 
 def _date(day: int) -> str:
@@ -334,7 +334,7 @@ def test_other_definitions_start_from_nothing(warehouse: Path, tmp_path: Path) -
     change(warehouse, "UPDATE marts.daily SET amount = 1 WHERE snapshot_date > DATE '2025-01-20'")
     ordered = (
         "SELECT bool_and(here) FROM (SELECT part >= lag(part) OVER (ORDER BY place) IS NOT FALSE AS here FROM ("
-        "SELECT rowid AS place, epoch_us(snapshot_date) // (32 * 86400000000) AS part FROM stored.daily))"
+        f"SELECT rowid AS place, epoch_us(snapshot_date) // ({PART_DAYS} * 86400000000) AS part FROM stored.daily))"
     )
     second = publish(warehouse, published, "second", definition_version="e" * 64)
     assert ask(published / second.name, ordered) == [(True,)]

@@ -9,6 +9,8 @@ import duckdb
 import pytest
 from dbt.cli.main import dbtRunner
 
+from orchestration.dbt_in_process import release_warehouse
+
 PROJECT = Path(__file__).resolve().parent.parent.parent / "dbt_project"
 
 
@@ -36,6 +38,7 @@ class Warehouse:
             outcome = dbtRunner().invoke(
                 ["--quiet", "--log-level-file", "none", *arguments, *folders, "--vars", json.dumps(facts)]
             )
+            release_warehouse()
         results = getattr(outcome.result, "results", [])
         failed = [f"{result.node.name}: {result.message}" for result in results if result.status in ("error", "fail")]
         assert outcome.success, failed or outcome.exception
