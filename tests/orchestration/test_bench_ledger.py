@@ -26,7 +26,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     land_new_entries(ledger, place.warehouse_path)
     ledger.close()
     for kind in ("seed", "model"):
-        build_models(place, kind, datetime.now(place.time_zone).date())
+        build_models(place, [kind], datetime.now(place.time_zone).date())
     return place
 
 
