@@ -23,7 +23,7 @@ from ledger.access import Action, get_deal
 from ledger.actors import SYSTEM, Actor
 from ledger.dossier import verify
 from ledger.dossier.timeline import OpenedText, render_timeline
-from ledger.errors import LogNotContinued, ProofInvalid
+from ledger.errors import LedgerNotAnswering, LogNotContinued, ProofInvalid
 from ledger.fold import COMMITTED
 from ledger.log.checkpoint import make_checkpoint, read_leaves, read_origin, read_size
 from ledger.log.entry import Entry, encode_entry
@@ -58,7 +58,8 @@ class Dossier:
 def make_dossier(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier:
     """Write the entry, sign the log, and return the dossier of a deal.
 
-    Raises `DealNotFound` and `NotPermitted`, and `LogNotContinued` where the log does not agree with what was signed.
+    Raises `DealNotFound` and `NotPermitted`, `LogNotContinued` where the log does not agree with what was signed, and
+    `LedgerNotAnswering` where the database does not give the newest entries their place in time.
     """
     for _ in range(_ATTEMPTS):
         made = _try_to_make(ledger, actor, deal_id)
@@ -77,6 +78,8 @@ def _try_to_make(ledger: "Ledger", actor: Actor, deal_id: str) -> Dossier | None
     checkpoint = make_checkpoint(ledger)
     with ledger.read() as session:
         heads = find_heads(session, seq)
+        if heads.n >= checkpoint.size:  # not the log's fault: its database refused it a place until after the signing
+            raise LedgerNotAnswering("The newest entries got their place in the log after it was signed. Try again.")
         size = int(heads.data["size"])
         files = _make_bound_files(session, deal_id, size)
         if _describe_files(files) != bound:

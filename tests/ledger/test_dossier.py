@@ -17,7 +17,7 @@ from ledger import deals
 from ledger.actors import SYSTEM
 from ledger.dossier import making, verify
 from ledger.dossier.making import make_dossier, write_proof
-from ledger.errors import DealNotFound, LogNotContinued, NotPermitted
+from ledger.errors import DealNotFound, LedgerNotAnswering, LogNotContinued, NotPermitted
 from ledger.log.checkpoint import make_checkpoint, read_leaves
 from ledger.log.key_changes import revoke_key, rotate_key
 from ledger.log.keys import trusted_keys
@@ -308,6 +308,19 @@ def test_no_dossier_leaves_a_log_that_was_tampered_with(ledger: Ledger, staff: S
     )
     with pytest.raises(LogNotContinued):
         make_dossier(ledger, staff.manager, deal.id)
+
+
+def test_an_entry_that_got_its_place_after_the_signing_is_no_fault_of_the_log(
+    ledger: Ledger, staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that refused to number the newest entries while the log was signed, and did so a moment later."""
+    deal = open_some_deal(ledger, staff.agent)
+    signed = make_checkpoint(ledger)
+    monkeypatch.setattr(making, "make_checkpoint", lambda _ledger: signed)
+    with pytest.raises(LedgerNotAnswering, match="Try again"):
+        make_dossier(ledger, staff.manager, deal.id)
+    monkeypatch.undo()
+    assert make_dossier(ledger, staff.manager, deal.id).entries == 1
 
 
 def test_a_deal_that_changes_meanwhile_is_told_as_it_then_stands(
