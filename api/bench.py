@@ -163,7 +163,7 @@ def _serve(home: Path, what: str) -> None:
             if key not in kept:
                 with service.marts.read() as marts:
                     answer = performance.read_summary(marts, actor, service, agent_id, Period(period))
-                kept[key] = answer.model_dump_json(by_alias=True).encode()
+                kept[key] = bytes(answer.body)
             return Response(kept[key], media_type="application/json")
 
         app.add_api_route(SUMMARY, constant, methods=["GET"])

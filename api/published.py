@@ -10,7 +10,7 @@ The questions themselves stand in `api/summaries.py`.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
@@ -173,6 +173,15 @@ class Marts:
     def rows_as(self, row_type: type[Row], sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Run one query whose columns are the fields of the dataclass `row_type`."""
         return [row_type(**row) for row in self.rows(sql, parameters)]
+
+    def once(self, question: tuple[object, ...], write: Callable[[], bytes]) -> bytes:
+        """Return what was written in answer to a question about this file; `write` it where nobody asked before."""
+        answer = self._answers.find(question)
+        if answer is None:
+            answer = _Answer([], [(write(),)])
+            self._answers.keep(question, answer)
+        written: bytes = answer.rows[0][0]
+        return written
 
     def of_day(self, mart: str, day: date | None) -> str:
         """Return what to read a mart from: its table for the published day (or None), its function for a day before."""

@@ -153,7 +153,7 @@ class CurrencyFiguresAnswer(Answer):
     disputed_commission_amount: MoneySum
 
 
-class SummaryAnswer(Answer):
+class SummaryFigures(Answer):
     """One agent: the snapshot of a day, what happened in the window that ends on it, and in the window before."""
 
     agent: AgentName
@@ -164,6 +164,11 @@ class SummaryAnswer(Answer):
     in_window: WindowFiguresAnswer
     previous_window: WindowFiguresAnswer | None
     by_currency: list[CurrencyFiguresAnswer]
+
+
+class SummaryAnswer(SummaryFigures):
+    """One agent: the snapshot of a day, what happened in the window that ends on it, and in the window before."""
+
     freshness: Freshness
 
 
