@@ -76,10 +76,10 @@ def test_writes_that_do_not_fit_are_507_and_go_on_once_there_is_room(
     goes on without a restart. Nothing acknowledged is lost, nothing refused is there, and all of it verifies.
     """
     if isinstance(store, PostgresqlStore):
-        disk = mount(stack, "32m", unprivileged_user())
+        disk = mount(stack, f"{rounds(32, 512)}m", unprivileged_user())
         office = serve_from_postgresql(stack, store, nursery, disk, tmp_path / "home")
-    else:
-        disk = mount(stack, "16m")
+    else:  # a round leaves more than a megabyte, so many rounds need a larger disk
+        disk = mount(stack, f"{rounds(16, 512)}m")
         office = serve_from_sqlite(stack, models, disk, tmp_path / "server.log")
     caller = office.caller()
     stack.callback(caller.close)
