@@ -73,7 +73,8 @@ def test_an_agent_narrows_the_queue(manager_page: Page, office: Office, commissi
     expect(page.locator(f'[data-commission="{commission_id}"]')).to_be_visible()
     page.get_by_label("Agent").select_option(devi)
     expect(page.locator(f'[data-commission="{commission_id}"]')).to_have_count(0)
+    expect(page).to_have_url(f"{office.address}{PATH}?agent_id={devi}")  # it comes after what is drawn
     page.reload()
     expect(page.locator(".queue").first).to_be_visible()
-    assert page.get_by_label("Agent").input_value() == devi
+    expect(page.get_by_label("Agent")).to_have_value(devi)
     assert set(page.locator(".queue tbody tr td:nth-child(2)").all_inner_texts()) == {"Devi Nair"}
