@@ -4,14 +4,12 @@
 """
 
 import contextlib
+import hashlib
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
-from sqlalchemy import Engine, event
 
 from ledger.settings import Settings
 
@@ -19,6 +17,20 @@ _DAGSTER_YAML = """\
 # Written by dealbook on first use; yours to edit. Runs, events and schedules are kept in SQLite in this folder.
 telemetry:
   enabled: false
+
+# Dagster's own SQLite storage opens and closes its files for every event; this one keeps them open.
+run_storage:
+  module: orchestration.kept_records
+  class: KeptRuns
+  config:
+    home:
+      env: DAGSTER_HOME
+event_log_storage:
+  module: orchestration.kept_records
+  class: KeptEvents
+  config:
+    home:
+      env: DAGSTER_HOME
 
 # One run at a time may touch the warehouse; the others queue. (A file lock guards it against the command line, too.)
 concurrency:
@@ -54,13 +66,16 @@ retention:
       success: -1
 """
 
+_WRITTEN_BEFORE = frozenset({"5a3b34a2d99024418886b02a1b83edce490f6d965210c3dbf3e49815b90d1c91"})
+"""SHA-256 of what former versions wrote there: nobody edited such a file, so it is written anew."""
+
 
 def prepare_instance(settings: Settings) -> Path:
     """Make Dagster's folder with its configuration where they are missing; returns the folder."""
     folder = settings.dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"
-    if not configuration.exists():
+    if not configuration.exists() or hashlib.sha256(configuration.read_bytes()).hexdigest() in _WRITTEN_BEFORE:
         configuration.write_text(_DAGSTER_YAML)
     return folder
 
@@ -68,39 +83,16 @@ def prepare_instance(settings: Settings) -> Path:
 @contextlib.contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open Dagster's records: the ones that the UI shows."""
-    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     folder = prepare_instance(settings)
-    with quick_records(folder), dg.DagsterInstance.from_config(str(folder)) as instance:
-        yield instance
-
-
-@contextlib.contextmanager
-def quick_records(folder: Path) -> Iterator[None]:
-    """Make Dagster's SQLite files in this folder cheap to write to while the context lasts, in this process.
-
-    Dagster opens, commits and closes a connection for every event, several times over. Each commit waits for the disk,
-    and each close, being the last one, folds the write-ahead log back into the file: some 30 ms an event, and a refresh
-    has hundreds. Here commits do not wait (a power cut may take the last records, never the file's consistency), and
-    one idle connection a file makes no close the last. The ledger's files are not touched: they lie elsewhere.
-    """
-    prefix = f"{folder.resolve()}{os.sep}"
-    idle: dict[str, sqlite3.Connection] = {}
-
-    def on_connect(connection: Any, _record: Any) -> None:
-        if not isinstance(connection, sqlite3.Connection):
-            return
-        [(_, _, path)] = connection.execute("PRAGMA database_list").fetchall()
-        if not path.startswith(prefix):
-            return
-        connection.execute("PRAGMA synchronous = NORMAL")
-        if path not in idle:
-            idle[path] = sqlite3.connect(path, check_same_thread=False)
-        idle[path].execute("PRAGMA schema_version").fetchall()  # a read is what holds the write-ahead log open
-
-    event.listen(Engine, "connect", on_connect)
+    wanted = {"DAGSTER_HOME": str(folder.resolve()), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)  # the configuration names the folder by it
     try:
-        yield
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
+            yield instance
     finally:
-        event.remove(Engine, "connect", on_connect)
-        for connection in idle.values():
-            connection.close()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

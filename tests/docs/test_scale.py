@@ -32,7 +32,7 @@ def test_the_memory_limit_is_the_one_that_all_use() -> None:
     profile = yaml.safe_load(
         (PROJECT_DIR / "dbt_project" / "profiles.yml").read_text().replace("{{", "").replace("}}", "")
     )
-    assert profile["dealbook"]["outputs"]["local"]["settings"]["memory_limit"] == MEMORY_LIMIT == "2GB"
+    assert profile["dealbook"]["outputs"]["local"]["config_options"]["memory_limit"] == MEMORY_LIMIT == "2GB"
     assert f"in {MEMORY_LIMIT.replace('GB', ' GB')} of DuckDB's memory" in GUIDE
 
 

@@ -337,7 +337,7 @@ def test_what_is_missing_or_doubled_in_raw_is_found(ledger: Ledger, warehouse: P
 def test_the_warehouse_is_opened_with_the_memory_that_dbt_has(warehouse: Path) -> None:
     """Whoever works in it, a warehouse of any size leaves the machine to others; the limit is the same for all."""
     profile = yaml.safe_load((PROJECT_DIR / "dbt_project" / "profiles.yml").read_text())
-    limit = profile["dealbook"]["outputs"]["local"]["settings"]["memory_limit"]
+    limit = profile["dealbook"]["outputs"]["local"]["config_options"]["memory_limit"]
     with open_warehouse(warehouse) as connection:
         [(ours,)] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
         connection.execute(f"SET memory_limit = '{limit}'")
