@@ -10,6 +10,7 @@ import duckdb
 
 from ingestion.mart_digests import columns_of
 from ingestion.marts_copied import CopiedTable, in_file
+from ingestion.side_by_side import side_by_side
 
 DAY = "as_of_day"
 """The name that the functions' text has for the day asked about."""
@@ -42,6 +43,10 @@ def write_functions(warehouse: duckdb.DuckDBPyConnection, marts: DatedMarts) -> 
 
     A function is checked when it is made, against what its own file holds.
     """
-    with in_file(warehouse):
-        for mart, query in sorted(marts.functions.items()):
-            warehouse.execute(f'CREATE OR REPLACE MACRO main."{mart}_as_of"({DAY}) AS TABLE {query}')
+
+    def write(cursor: duckdb.DuckDBPyConnection, function: tuple[str, str]) -> None:
+        mart, query = function
+        with in_file(cursor):
+            cursor.execute(f'CREATE OR REPLACE MACRO main."{mart}_as_of"({DAY}) AS TABLE {query}')
+
+    side_by_side(warehouse, write, sorted(marts.functions.items()))

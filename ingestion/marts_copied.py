@@ -36,6 +36,7 @@ from ingestion.mart_digests import (
     part_of,
     parts_in,
 )
+from ingestion.side_by_side import side_by_side
 
 FILE = "published"
 """The name under which the file being made is attached to the warehouse."""
@@ -73,10 +74,10 @@ class CopiedMart:
     query: str | None = None
 
     @classmethod
-    def of(cls, warehouse: duckdb.DuckDBPyConnection, name: str) -> "CopiedMart":
-        """Return the mart as it stands in the warehouse."""
+    def of(cls, warehouse: duckdb.DuckDBPyConnection, name: str, views: Mapping[str, str]) -> "CopiedMart":
+        """Return the mart as it stands in the warehouse, of which these marts are views."""
         columns = columns_of(warehouse, _source(name))
-        read = _read_by_view(warehouse, name)
+        read = _read_by_view(warehouse, views.get(name))
         if read is None:
             return cls(name, columns, (CopiedTable(STORED, name, _source(name), columns),))
         query, tables = read
@@ -92,15 +93,19 @@ def _source(mart: str) -> str:
     return f'marts."{mart}"'
 
 
-def _read_by_view(warehouse: duckdb.DuckDBPyConnection, mart: str) -> tuple[str, tuple[CopiedTable, ...]] | None:
-    """Return the query of a mart that is a view, on tables in `stored`, and these tables; None where it is a table."""
-    place = "database_name = current_database() AND schema_name = 'marts' AND view_name = ?"
-    found = warehouse.execute(f"SELECT sql FROM duckdb_views() WHERE {place}", [mart]).fetchall()  # noqa: S608
-    if not found:
+def views_built(warehouse: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the text of each mart that is a view. Asking for one costs as much as asking for all."""
+    place = "database_name = current_database() AND schema_name = 'marts'"
+    return dict(warehouse.execute(f"SELECT view_name, sql FROM duckdb_views() WHERE {place}").fetchall())  # noqa: S608
+
+
+def _read_by_view(warehouse: duckdb.DuckDBPyConnection, text: str | None) -> tuple[str, tuple[CopiedTable, ...]] | None:
+    """Return the query of a view, on tables in `stored`, and these tables; None where the mart is a table."""
+    if text is None:
         return None
     [(database,)] = warehouse.execute("SELECT current_database()").fetchall()
     relation = re.compile(rf'(?<![\w."])"?{re.escape(database)}"?\.(\w+)\.(\w+)')
-    query = re.sub(r"\A.*?\bAS\b", "", found[0][0], count=1, flags=re.DOTALL).rstrip(";\n ")
+    query = re.sub(r"\A.*?\bAS\b", "", text, count=1, flags=re.DOTALL).rstrip(";\n ")
     sources = {name: f"{schema}.{name}" for schema, name in relation.findall(query)}
     tables = (CopiedTable.of(warehouse, STORED, name, source) for name, source in sorted(sources.items()))
     return relation.sub(rf"{STORED}.\2", query), tuple(tables)
@@ -155,7 +160,8 @@ def copy_tables(warehouse: duckdb.DuckDBPyConnection, tables: Sequence[CopiedTab
         warehouse.execute(f"DROP TABLE {FILE}.{place}")
     for schema in sorted({table.schema for table in tables}):
         warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {FILE}.{schema}")
-    return {table.place: _copy_table(warehouse, table, left.get(table.place)) for table in tables}
+    copied = side_by_side(warehouse, lambda cursor, table: _copy_table(cursor, table, left.get(table.place)), tables)
+    return dict(zip((table.place for table in tables), copied, strict=True))
 
 
 def _copy_table(warehouse: duckdb.DuckDBPyConnection, table: CopiedTable, left: Parts | None) -> Parts:
@@ -252,19 +258,24 @@ def write_parts(
     warehouse: duckdb.DuckDBPyConnection, tables: Sequence[CopiedTable], parts: Mapping[str, Parts]
 ) -> None:
     """Write which parts the tables have, for the publication that starts from this file."""
+    import pyarrow as pa  # here, because listing publications must not wait for it
+
     warehouse.execute(
         f"CREATE OR REPLACE TABLE {FILE}.{PARTS} (place VARCHAR, part BIGINT, row_count BIGINT, digest VARCHAR,"
         " hash_sum HUGEINT, hash_xor UBIGINT)"
     )
-    # As text: parameters by the thousand are bound slowly.
     rows = [
-        f"({_text(table.place)}, {number}, {part.fingerprint[0]}, {_text(part.digest)}, {part.fingerprint[1]},"
-        f" {part.fingerprint[2]})"
+        (table.place, number, part.fingerprint[0], part.digest, str(part.fingerprint[1]), str(part.fingerprint[2]))
         for table in tables
         for number, part in sorted(parts[table.place].items())
     ]
-    if rows:
-        warehouse.execute(f"INSERT INTO {FILE}.{PARTS} VALUES {', '.join(rows)}")  # noqa: S608 (our own names)
+    # As Arrow: text and parameters by the thousand are bound slowly. It has no integers of 128 bits, so sums are text.
+    columns = ("place", "part", "row_count", "digest", "hash_sum", "hash_xor")
+    warehouse.register(
+        "parts_written", pa.table({name: [row[place] for row in rows] for place, name in enumerate(columns)})
+    )
+    warehouse.execute(f"INSERT INTO {FILE}.{PARTS} FROM parts_written")
+    warehouse.unregister("parts_written")
 
 
 def prove_copied(
@@ -281,22 +292,24 @@ def prove_copied(
     proofs = [Proof.of(table.name, table.place, table, parts[table.place]) for table in inputs]
     stored = {table.place: table for mart in marts for table in mart.tables if mart.query}
     proofs += [Proof.of(table.name, table.place, table, parts[place]) for place, table in stored.items()]
-    for mart in marts:
-        if mart.query is None:
-            proofs.append(Proof.of(mart.name, mart.view, mart.tables[0], parts[mart.tables[0].place]))
-            continue
-        rows = count_parts(warehouse, _source(mart.name), mart.columns)
-        below = [(number, part) for table in mart.tables for number, part in parts[table.place].items()]
-        chosen = {number for number, part in below if not part.is_kept} & rows.keys() | set(sorted(rows)[-1:])
-        only = chosen if any(part.is_kept for _, part in below) else None
-        seen = fingerprint_parts(warehouse, _source(mart.name), mart.columns, only=only)
-        proofs.append(Proof(mart.name, mart.view, mart.columns, rows, seen))
-    return proofs
+    return proofs + side_by_side(warehouse, lambda cursor, mart: _prove_mart(cursor, mart, parts), marts)
+
+
+def _prove_mart(warehouse: duckdb.DuckDBPyConnection, mart: CopiedMart, parts: Mapping[str, Parts]) -> Proof:
+    if mart.query is None:
+        return Proof.of(mart.name, mart.view, mart.tables[0], parts[mart.tables[0].place])
+    rows = count_parts(warehouse, _source(mart.name), mart.columns)
+    below = [(number, part) for table in mart.tables for number, part in parts[table.place].items()]
+    chosen = {number for number, part in below if not part.is_kept} & rows.keys() | set(sorted(rows)[-1:])
+    only = chosen if any(part.is_kept for _, part in below) else None
+    seen = fingerprint_parts(warehouse, _source(mart.name), mart.columns, only=only)
+    return Proof(mart.name, mart.view, mart.columns, rows, seen)
 
 
 def find_differing(reader: duckdb.DuckDBPyConnection, proofs: Sequence[Proof]) -> list[str]:
     """Return the names of what is not in the open file as it should be."""
-    return sorted({proof.name for proof in proofs if not proof.holds(reader)})
+    are_held = side_by_side(reader, lambda cursor, proof: proof.holds(cursor), proofs)
+    return sorted({proof.name for proof, is_held in zip(proofs, are_held, strict=True) if not is_held})
 
 
 def digest_copied(mart: CopiedMart, parts: Mapping[str, Parts], rows: int) -> MartDigest:
@@ -314,7 +327,7 @@ def digest_built(warehouse: duckdb.DuckDBPyConnection, name: str) -> MartDigest:
     Of a mart that is a view it is over the tables that the view reads; the rest of what readers see follows from the
     day and the definitions, which are the manifest's.
     """
-    mart = CopiedMart.of(warehouse, name)
+    mart = CopiedMart.of(warehouse, name, views_built(warehouse))
     digests = []
     for table in mart.tables:
         found = digest_parts(warehouse, table.source, table.columns)

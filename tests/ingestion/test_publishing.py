@@ -330,10 +330,13 @@ def test_nothing_built_is_not_published(tmp_path: Path, published: Path) -> None
 
 
 def test_publishing_works_while_this_process_has_the_warehouse_open(warehouse: Path, published: Path) -> None:
-    """As dbt may have, run in the same process just before."""
+    """As dbt may have, run in the same process just before; it has as many threads as before."""
+    threads = "SELECT current_setting('threads')"
     connection = duckdb.connect(warehouse)
     try:
+        before = connection.execute(threads).fetchall()
         assert _publish(warehouse, published, "run-1").generation == 1
+        assert connection.execute(threads).fetchall() == before
     finally:
         connection.close()
 
