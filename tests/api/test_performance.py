@@ -76,6 +76,26 @@ def test_summary_holds_the_newest_snapshot_the_window_and_roi(client: TestClient
     assert summary["by_currency"][0]["won_value"] == "6000.00"
 
 
+def test_an_answer_that_is_kept_is_given_to_its_own_question_alone(client: TestClient, people: People) -> None:
+    """Whatever was asked before, each agent, window and day gets its own figures, the same when it is asked again."""
+    questions = [
+        {"agent_id": agent.id, "period": period, "as_of": day}
+        for agent in (people.anna, people.ben)
+        for period in ("30d", "90d", "qtd")
+        for day in ("2025-06-10", "2025-06-20", AS_OF.isoformat())
+    ]
+    answers = []
+    for asked in [*questions, *reversed(questions)]:
+        answer = read(client, people, "/performance/summary", **asked)
+        del answer["freshness"]
+        assert answer["agent"]["agent_id"] == asked["agent_id"]
+        assert (answer["window"]["period"], answer["window"]["to"]) == (asked["period"], asked["as_of"])
+        answers.append(answer)
+    assert answers[: len(questions)] == answers[: len(questions) - 1 : -1]
+    figures = {str(answer["in_window"] | answer["as_of"]) for answer in answers}
+    assert len(figures) > 2  # or one answer would do for all
+
+
 def test_a_window_of_ones_own_and_one_by_name_agree(client: TestClient, people: People) -> None:
     """30d is the thirty days that end on the published day."""
     named = read(client, people, "/performance/summary", agent_id=people.anna.id, period="30d")
