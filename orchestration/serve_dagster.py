@@ -1,7 +1,8 @@
 """Serves the Dagster UI and runs the schedules: three child processes that start and end together.
 
 One code server, shared by the web server and the daemon (each would otherwise load its own), kept light: few workers,
-no telemetry. Every child leads a process group of its own, so that stopping takes along the runs it started.
+no telemetry; `code_server` says how it starts runs. Every child leads a process group of its own, so that stopping
+takes along the runs it started.
 """
 
 import contextlib
@@ -84,7 +85,8 @@ def serve_dagster(
             return child
 
         start(
-            *("dagster", "api", "grpc", "--socket", str(code_socket), "--module-name", "orchestration.definitions"),
+            *("orchestration.code_server", "api", "grpc", "--socket", str(code_socket)),
+            *("--module-name", "orchestration.definitions"),
             *("--working-directory", str(PROJECT_DIR), "--location-name", "dealbook", "--max-workers", "4"),
             *("--log-level", "warning"),
         )
@@ -153,6 +155,8 @@ def _stop(children: list[subprocess.Popen[bytes]]) -> None:
 def _is_alive(child: subprocess.Popen[bytes]) -> bool:
     """Whether the child or anything of its process group still runs."""
     child.poll()
+    with contextlib.suppress(ChildProcessError):  # the first process of a container is left what its children started
+        os.waitpid(-child.pid, os.WNOHANG)
     try:
         os.killpg(child.pid, 0)
     except ProcessLookupError:
