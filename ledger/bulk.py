@@ -5,7 +5,7 @@ effective time), a commission by (deal, agent, type), its adjustments and disput
 rule refuses is reported with its column and reason and leaves no trace; the others go in.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -77,13 +77,24 @@ class BulkImport:
 
     def deals(self, items: Sequence[ImportedDeal]) -> list[Outcome]:
         """Open new deals with their whole path, and bring known ones up to date; return an outcome for each."""
-        batch = DealBatch(self.session, {item.external_ref for item in items}, {item.agent_id for item in items})
+        batch = DealBatch(
+            self.session,
+            {item.external_ref for item in items},
+            {item.agent_id for item in items},
+            is_confidence_told=any(stage.confidence is not None for item in items for stage in item.stages),
+        )
         return self._run(batch.draft_deal, items)
 
     def stage_events(self, items: Sequence[ImportedStageEvent]) -> list[Outcome]:
         """Record stage events of deals that are in the ledger; return an outcome for each, its id the deal's."""
-        batch = DealBatch(self.session, {item.deal_external_ref for item in items}, set(), stage_events=items)
-        return self._run(batch.draft_stage_event, items)
+        batch = DealBatch(
+            self.session,
+            {item.deal_external_ref for item in items},
+            set(),
+            stage_events=items,
+            is_confidence_told=any(item.confidence is not None for item in items),
+        )
+        return self._run(batch.draft_stage_event, items, batch.draft_kept)
 
     def commissions(self, items: Sequence[ImportedCommission]) -> list[Outcome]:
         """Record commissions with their history, and bring known ones up to date; return an outcome for each."""
@@ -92,11 +103,15 @@ class BulkImport:
         )
         return self._run(batch.draft_commission, items)
 
-    def _run(self, draft_item: Any, items: Iterable[Any]) -> list[Outcome]:
+    def _run(
+        self, draft_item: Any, items: Iterable[Any], draft_rest: Callable[[datetime], list[Draft]] = lambda _now: []
+    ) -> list[Outcome]:
         with without_collection():
-            return self._draft_and_record(draft_item, items)
+            return self._draft_and_record(draft_item, items, draft_rest)
 
-    def _draft_and_record(self, draft_item: Any, items: Iterable[Any]) -> list[Outcome]:
+    def _draft_and_record(
+        self, draft_item: Any, items: Iterable[Any], draft_rest: Callable[[datetime], list[Draft]]
+    ) -> list[Outcome]:
         now = now_utc()
         outcomes: list[Outcome] = []
         drafts: list[Draft] = []
@@ -111,6 +126,10 @@ class BulkImport:
                 Outcome("created" if is_new else "changed" if made else "unchanged", row_id, entries=len(made))
             )
             drafts += made
+        last_of = {outcome.id: outcome for outcome in outcomes}
+        for draft in draft_rest(now):
+            last_of[draft.subject_id].entries += 1
+            drafts.append(draft)
         self._record(drafts)
         return outcomes
 

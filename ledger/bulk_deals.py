@@ -1,8 +1,8 @@
 """Deals and stage events of one batch: what is known of them, and the entries that each item asks for."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -27,7 +27,8 @@ from ledger.errors import DealNotFound, Invalid, UserNotFound
 from ledger.fold import decode_set
 from ledger.identifiers import new_id
 from ledger.imported import ImportedDeal, ImportedStage, ImportedStageEvent
-from ledger.log.entry import Draft
+from ledger.log.entry import Draft, decode_body
+from ledger.log.sequencing import every_entry
 from ledger.store import settings_of
 from ledger.tables import AgentDeal, DealContact, StageEvent, User
 from ledger.vocabulary import DealStatus, PipelineStage
@@ -42,18 +43,26 @@ _COMPARED = tuple(column for column in CHANGEABLE if column not in ("project_id"
 _CHUNK = 5_000
 
 
-def load_deal_states(session: Session, references: set[str]) -> dict[str, DealState]:
+@dataclass(slots=True)
+class BatchDeal(DealState):
+    """A deal as a batch sees it: what came late must not pass for what the deal has now."""
+
+    confidence_at: datetime | None = None  # when the confidence that it has was stated, as far as that was looked up
+    kept: dict[str, Any] = field(default_factory=dict)  # what it has now, though a late move was written after it
+
+
+def load_deal_states(session: Session, references: set[str]) -> dict[str, BatchDeal]:
     """Return the deals with these external references as the rules see them, by reference, and hold them."""
     connection = session.connection()
     table = AgentDeal.__table__
     wanted = sorted(references)
-    states: dict[str, DealState] = {}
-    by_id: dict[str, DealState] = {}
+    states: dict[str, BatchDeal] = {}
+    by_id: dict[str, BatchDeal] = {}
     for start in range(0, len(wanted), _CHUNK):
         query = select(table).where(table.c.external_ref.in_(wanted[start : start + _CHUNK]))
         query = query.order_by(table.c.id).with_for_update()
         for row in connection.execute(query).mappings():
-            state = DealState(row["id"], dict(row))
+            state = BatchDeal(row["id"], dict(row))
             states[row["external_ref"]] = by_id[state.id] = state
     ids = sorted(by_id)
     for start in range(0, len(ids), _CHUNK):
@@ -65,6 +74,27 @@ def load_deal_states(session: Session, references: set[str]) -> dict[str, DealSt
     for state in by_id.values():
         state.path.sort()
     return states
+
+
+def load_confidence_times(session: Session, deal_ids: Sequence[str]) -> dict[str, datetime]:
+    """Return when the confidence that each of these deals has was stated, without those that never had one stated.
+
+    A move states it as of the move. A deal's own row and people state it as of the moment in which that was recorded,
+    even in the opening entry: they say what they think today.
+    """
+    entry = every_entry().c
+    types = ("deal.opened", "deal.changed", "deal.stage_changed", "deal.reopened")
+    found: dict[str, datetime] = {}
+    for start in range(0, len(deal_ids), _CHUNK):
+        chains = [f"deal:{deal_id}" for deal_id in deal_ids[start : start + _CHUNK]]
+        query = select(entry.subject_id, entry.type, entry.at, entry.effective_at, entry.body)
+        rows: Any = session.execute(query.where(entry.chain.in_(chains), entry.type.in_(types)))
+        for deal_id, type_, at, effective_at, body in rows:
+            values = decode_body(body)["data"]["set"]
+            if "confidence" in values and (values["confidence"] is not None or type_ != "deal.opened"):
+                stated_at = at if type_ in ("deal.opened", "deal.changed") else effective_at
+                found[deal_id] = max(found.get(deal_id, stated_at), stated_at)
+    return found
 
 
 def load_user_ids(session: Session, user_ids: set[str]) -> set[str]:
@@ -85,9 +115,16 @@ class DealBatch:
         references: set[str],
         agent_ids: set[str],
         stage_events: Sequence[ImportedStageEvent] = (),
+        *,
+        is_confidence_told: bool = False,
     ) -> None:
+        """`is_confidence_told`: whether a stage of the batch states a confidence."""
         self._zone = settings_of(session).time_zone
         self._states = load_deal_states(session, references)
+        if is_confidence_told:
+            times = load_confidence_times(session, sorted(state.id for state in self._states.values()))
+            for state in self._states.values():
+                state.confidence_at = times.get(state.id)
         self._agents = load_user_ids(session, agent_ids)
         self._contacts: dict[str, list[tuple[str | None, str | None]]] = {}
         self._erased: set[str] = set()
@@ -117,13 +154,15 @@ class DealBatch:
         if known is None:
             state = self._open(item, reference, stages, drafts, now)
         else:
-            state = DealState(known.id, dict(known.columns), list(known.path))
+            state = replace(known, columns=dict(known.columns), path=list(known.path), kept=dict(known.kept))
         for place, stage in enumerate(stages):
             close_date = item.actual_close_date if stage is stages[-1] else None  # earlier closings have their own
             following = [other.to_stage for other in stages[place + 1 :] if other.effective_at == stage.effective_at]
             self._move(state, stage, drafts, now, close_date, following)
         if known is not None:
-            self._change(state, item, stages, drafts)
+            self._change(state, item, stages, drafts, now)
+        elif item.confidence is not None:
+            self._write_changes(state, {"confidence": item.confidence}, drafts, now)
         self._cancel(state, item, stages, drafts, now)
         contact = self._draft_contact(state.id, item)
         if contact is not None:
@@ -142,14 +181,22 @@ class DealBatch:
             raise DealNotFound(item.deal_external_ref)
         drafts: list[Draft] = []
         effective_at = check_effective(item.effective_at, now)
-        stage = ImportedStage(PipelineStage(item.to_stage), effective_at, item.note)
+        stage = ImportedStage(PipelineStage(item.to_stage), effective_at, item.note, item.confidence)
         self._move(state, stage, drafts, now, following=following)
         return state.id, False, drafts
 
+    def draft_kept(self, now: datetime) -> list[Draft]:
+        """Return the entries by which deals have again what they had before their late stage events."""
+        drafts: list[Draft] = []
+        for state in self._states.values():
+            self._write_changes(state, state.kept, drafts, now)
+        return drafts
+
     def _open(
         self, item: ImportedDeal, reference: str, stages: list[ImportedStage], drafts: list[Draft], now: datetime
-    ) -> DealState:
+    ) -> BatchDeal:
         first = stages[0]
+        is_confidence_told = any(stage.stated_confidence is not None for stage in stages)
         is_whole_path = len(stages) == 1
         new = NewDeal(
             agent_id=item.agent_id,
@@ -163,7 +210,7 @@ class DealBatch:
             estimated_value_currency=item.estimated_value_currency,
             expected_close_date=item.expected_close_date,
             actual_close_date=item.actual_close_date if is_whole_path else None,
-            confidence=item.confidence,
+            confidence=first.stated_confidence if is_confidence_told else item.confidence,
             metadata=item.metadata or None,
             external_ref=reference,
             note=first.note,
@@ -173,11 +220,13 @@ class DealBatch:
         deal_id = new_id()
         draft = draft_opening(deal_id, new, now=now, zone=self._zone, effective_at=first.effective_at, is_import=True)
         drafts.append(draft)
-        state = DealState(deal_id, {"cancelled_at": None})
+        state = BatchDeal(deal_id, {"cancelled_at": None})
         self._apply(state, draft)
+        if state.columns["confidence"] is not None:
+            state.confidence_at = first.effective_at if is_confidence_told else now
         return state
 
-    def _apply(self, state: DealState, draft: Draft) -> None:
+    def _apply(self, state: BatchDeal, draft: Draft) -> None:
         """Move the state as `fold.fold_entry` will move the tables."""
         texts = {commitment: text for commitment, _, text in draft.texts}
         values = decode_set("deal", draft.data["set"], texts)
@@ -191,7 +240,7 @@ class DealBatch:
 
     def _move(
         self,
-        state: DealState,
+        state: BatchDeal,
         stage: ImportedStage,
         drafts: list[Draft],
         now: datetime,
@@ -217,39 +266,61 @@ class DealBatch:
             note=check_optional_text(stage.note, "note"),
             effective_at=happened,
             close_date=close_date,
+            confidence=stage.stated_confidence,
             is_import=True,
         )
         drafts.append(draft)
+        if stage.stated_confidence is not None:
+            self._date_confidence(state, happened)
         self._apply(state, draft)
 
+    def _date_confidence(self, state: BatchDeal, happened: datetime) -> None:
+        """Note when the deal's confidence was stated. One of before that is history: the deal keeps what it has."""
+        if state.confidence_at is not None and happened < state.confidence_at:
+            state.kept.setdefault("confidence", state.columns["confidence"])
+        else:
+            state.kept.pop("confidence", None)
+            state.confidence_at = happened
+
     def _change(
-        self, state: DealState, item: ImportedDeal, stages: Sequence[ImportedStage], drafts: list[Draft]
+        self, state: BatchDeal, item: ImportedDeal, stages: Sequence[ImportedStage], drafts: list[Draft], now: datetime
     ) -> None:
-        changes: dict[str, Any] = {}
+        changes = dict(state.kept)
         for column in _COMPARED:
             value = getattr(item, column)
             if value is None or value == {}:
                 continue
             checked = check_deal_value(column, value)
-            if checked is not None and checked != state.columns[column]:
+            if checked is not None:
                 changes[column] = checked
         last = stages[-1]
         is_last_word = state.path[-1].effective_at == last.effective_at and state.stage is last.to_stage
         if item.actual_close_date is not None and is_last_word:
             if state.stage.is_open:
                 raise Invalid("An open deal has no actual_close_date.", "actual_close_date")
-            if item.actual_close_date != state.columns["actual_close_date"]:
-                changes["actual_close_date"] = item.actual_close_date
-        if changes:
-            drafts.append(draft_change(state, changes))
-            self._apply(state, drafts[-1])
+            changes["actual_close_date"] = item.actual_close_date
+        self._write_changes(state, changes, drafts, now)
         if item.agent_id != state.columns["agent_id"]:
             drafts.append(draft_assignment(state, item.agent_id, None))
             self._apply(state, drafts[-1])
 
+    def _write_changes(self, state: BatchDeal, values: Mapping[str, Any], drafts: list[Draft], now: datetime) -> None:
+        """Draft the change of those columns that have other values, or have theirs from a late move only."""
+        for column, had in state.kept.items():
+            if values[column] == state.columns[column]:
+                state.columns[column] = had
+        changes = {column: value for column, value in values.items() if value != state.columns[column]}
+        state.kept = {}
+        if not changes:
+            return
+        drafts.append(draft_change(state, changes))
+        self._apply(state, drafts[-1])
+        if "confidence" in changes:
+            state.confidence_at = now
+
     def _cancel(
         self,
-        state: DealState,
+        state: BatchDeal,
         item: ImportedDeal,
         stages: Sequence[ImportedStage],
         drafts: list[Draft],

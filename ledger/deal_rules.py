@@ -240,13 +240,15 @@ def draft_stage(
     note: str | None = None,
     effective_at: datetime | None = None,
     close_date: date | None = None,
+    confidence: Decimal | None = None,
     is_import: bool = False,
     is_reopening: bool = False,
 ) -> Draft:
     """Return the entry of a stage move.
 
     A move that happened before the latest one is recorded as history and leaves the current stage alone; ties go by
-    order of arrival. A move that leads a closed or cancelled deal back to an open stage is a reopening.
+    order of arrival. A move that leads a closed or cancelled deal back to an open stage is a reopening. `confidence`
+    is what was stated at the move.
     """
     to_stage = check_word(to_stage, PipelineStage, "to_stage")
     # The clock may have been set back since the last move; a move made now still comes after it.
@@ -277,6 +279,8 @@ def draft_stage(
         values = _closing(to_stage, happened, zone, close_date)
         if is_cancelled and not after_cancelling:  # the file knows of a move before the cancelling
             values = {"pipeline_stage": to_stage}
+    if confidence is not None:
+        values["confidence"] = check_confidence(confidence)
     data = {"stage_event": event, "set": _write_columns(values, texts)}
     return Draft(f"deal:{state.id}", kind, "deal", state.id, data, happened, None, texts)
 

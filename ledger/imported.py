@@ -30,11 +30,17 @@ class ImportedPerson:
 
 @dataclass(frozen=True, slots=True)
 class ImportedStage:
-    """The deal entered `to_stage` at `effective_at` (aware)."""
+    """The deal entered `to_stage` at `effective_at` (aware); `confidence` is what was stated then."""
 
     to_stage: PipelineStage
     effective_at: datetime
     note: str | None = None
+    confidence: Decimal | None = None
+
+    @property
+    def stated_confidence(self) -> Decimal | None:
+        """The confidence that holds from the move on. A closing states none: the 100 % or 0 % there is the outcome."""
+        return self.confidence if self.to_stage.is_open else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class ImportedDeal:
     """A deal and the whole path that the file knows of it, in effective order; the first stage is the opening one.
 
     A value of None says nothing about the column: on re-import it leaves the ledger's value alone.
+    `confidence` is what the deal has now; it has it from its opening on, unless its stages say what was stated when.
     `opened_at` is used when `stages` is empty (the deal then opens in `lead_captured`).
     """
 
@@ -75,6 +82,7 @@ class ImportedStageEvent:
     to_stage: PipelineStage
     effective_at: datetime
     note: str | None = None
+    confidence: Decimal | None = None
 
 
 class ImportedAdjustment(NamedTuple):

@@ -181,8 +181,7 @@ def _moved(about: _Context) -> Told:
     words = f"The deal was {verb} stage “{to}”"
     if before:
         words += f", from “{say(before)}”"
-    values = about.data["set"]
-    if not values:
+    if "pipeline_stage" not in about.data["set"]:
         words += " (recorded afterwards: a later move stands)"
     details = about.columns(skip=("pipeline_stage", "status"))
     return Told(words, details + about.note(holder=event))

@@ -1,8 +1,10 @@
 """The import path: same rules, same entries, nothing twice, and one bad item spoils no other."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -21,9 +23,10 @@ from ledger.bulk import (
     record_rejects,
     start_import,
 )
-from ledger.errors import NotPermitted
+from ledger.errors import NothingToChange, NotPermitted
 from ledger.fold import TABLE_OF
 from ledger.imports import list_rejects
+from ledger.log.chain import now_utc
 from ledger.log.verify import verify_chains
 from ledger.rebuild import compare_tables, rebuild_tables
 from ledger.store import Ledger
@@ -191,6 +194,200 @@ def test_an_import_may_know_of_events_before_the_deals_first(ledger: Ledger, sta
     assert read_log(ledger)[-1]["data"]["stage_event"]["from"] is None
 
 
+def stated(*path: tuple[PipelineStage, float, str | None]) -> list[ImportedStage]:
+    return [
+        ImportedStage(stage, after(days), confidence=None if confidence is None else Decimal(confidence))
+        for stage, days, confidence in path
+    ]
+
+
+def confidences(ledger: Ledger, since: int = 0) -> list[tuple[str, str | None]]:
+    """Type and confidence of the entries that say something of it."""
+    return [
+        (entry["type"], entry["data"]["set"]["confidence"])
+        for entry in read_log(ledger, since)
+        if "confidence" in entry["data"].get("set", {})
+    ]
+
+
+def is_what_the_log_says(ledger: Ledger) -> bool:
+    with ledger.read() as session:
+        return compare_tables(session) == []
+
+
+STATED = stated(
+    (PipelineStage.LEAD_CAPTURED, 0, "0.1"),
+    (PipelineStage.PROPOSAL, 7, "0.4"),
+    (PipelineStage.NEGOTIATION, 14, None),
+    (PipelineStage.AGREEMENT, 21, "0.7"),
+)
+
+
+def test_each_stage_brings_the_confidence_that_was_stated_then(ledger: Ledger, staff: Staff) -> None:
+    """In the entry of the move; what the deal's own row says differs from the last, so it comes on top."""
+    item = imported_deal(staff.agent, stages=STATED, confidence=Decimal("0.6"))
+    import_items(ledger, "deals", [item])
+    assert confidences(ledger) == [
+        ("deal.opened", "0.10"),
+        ("deal.stage_changed", "0.40"),
+        ("deal.stage_changed", "0.70"),
+        ("deal.changed", "0.60"),
+    ]
+    assert only_deal(ledger).confidence == Decimal("0.60")
+    assert is_what_the_log_says(ledger)
+    assert kinds(import_items(ledger, "deals", [item])) == ["unchanged"]
+
+
+def test_a_closing_states_no_confidence(ledger: Ledger, staff: Staff) -> None:
+    path = [*STATED, *stated((PipelineStage.CLOSED_WON, 28, "1"), (PipelineStage.PROPOSAL, 35, "0.3"))]
+    path += stated((PipelineStage.CLOSED_LOST, 42, "0"))
+    import_items(ledger, "deals", [imported_deal(staff.agent, stages=path)])
+    assert [confidence for _, confidence in confidences(ledger)] == ["0.10", "0.40", "0.70", "0.30"]
+    assert only_deal(ledger).confidence == Decimal("0.30")
+
+
+def test_a_path_that_states_none_leaves_the_opening_what_the_row_says(ledger: Ledger, staff: Staff) -> None:
+    closed = stated((PipelineStage.LEAD_CAPTURED, 0, None), (PipelineStage.CLOSED_LOST, 30, "0"))
+    import_items(ledger, "deals", [imported_deal(staff.agent, stages=closed, confidence=Decimal("0.6"))])
+    assert confidences(ledger) == [("deal.opened", "0.60")]
+
+
+def late(*path: tuple[PipelineStage, float, str | None]) -> list[ImportedStageEvent]:
+    return [
+        ImportedStageEvent("crm:1", each.to_stage, each.effective_at, None, each.confidence) for each in stated(*path)
+    ]
+
+
+LATE = late(
+    (PipelineStage.LEAD_CAPTURED, 0, "0.15"),  # known
+    (PipelineStage.QUALIFICATION, 3, "0.2"),
+    (PipelineStage.NEEDS_ANALYSIS, 5, "0.3"),
+    (PipelineStage.AGREEMENT, 20, "0.8"),
+)
+
+
+def test_late_history_leaves_the_deal_the_confidence_that_it_has(ledger: Ledger, staff: Staff) -> None:
+    """The moves state theirs as of then; one entry more, as of now, says that the deal has its own still."""
+    import_items(ledger, "deals", [imported_deal(staff.agent, confidence=Decimal("0.6"))])
+    size = log_size(ledger)
+    outcomes = import_items(ledger, "stage_events", LATE)
+    assert [(outcome.kind, outcome.entries) for outcome in outcomes] == [
+        ("unchanged", 0), ("changed", 1), ("changed", 1), ("changed", 2),
+    ]  # fmt: skip
+    assert confidences(ledger, size) == [
+        ("deal.stage_changed", "0.20"),
+        ("deal.stage_changed", "0.30"),
+        ("deal.stage_changed", "0.80"),
+        ("deal.changed", "0.60"),
+    ]
+    assert (only_deal(ledger).confidence, only_deal(ledger).pipeline_stage) == (Decimal("0.60"), "agreement")
+    assert is_what_the_log_says(ledger)
+    assert set(kinds(import_items(ledger, "stage_events", LATE))) == {"unchanged"}
+
+
+def test_late_history_is_all_that_a_deal_without_a_confidence_has(ledger: Ledger, staff: Staff) -> None:
+    closed = stages((PipelineStage.LEAD_CAPTURED, 0), (PipelineStage.CLOSED_WON, 30))
+    import_items(ledger, "deals", [imported_deal(staff.agent, stages=closed, actual_close_date=date(2025, 2, 5))])
+    outcomes = import_items(ledger, "stage_events", LATE)
+    assert sum(outcome.entries for outcome in outcomes) == 3
+    deal = only_deal(ledger)
+    assert (deal.confidence, deal.status, deal.actual_close_date) == (Decimal("0.80"), "closed_won", date(2025, 2, 5))
+    earlier = late((PipelineStage.PROPOSAL, 9, "0.5"))
+    assert import_items(ledger, "stage_events", earlier)[0].entries == 2
+    assert only_deal(ledger).confidence == Decimal("0.80")
+    assert is_what_the_log_says(ledger)
+
+
+def test_what_people_stated_since_is_left_alone_and_what_moved_since_counts(ledger: Ledger, staff: Staff) -> None:
+    [outcome] = import_items(ledger, "deals", [imported_deal(staff.agent, stages=STATED)])
+    run(ledger, deals.change_deal, staff.agent, outcome.id, changes={"confidence": None})
+    import_items(ledger, "stage_events", late((PipelineStage.DUE_DILIGENCE, 40, "0.9")))
+    assert (only_deal(ledger).confidence, only_deal(ledger).pipeline_stage) == (None, "due_diligence")
+    moved = ImportedStageEvent("crm:1", PipelineStage.AWAITING_CLOSURE, now_utc(), None, Decimal("0.95"))
+    assert import_items(ledger, "stage_events", [moved])[0].entries == 1
+    assert only_deal(ledger).confidence == Decimal("0.95")
+    assert is_what_the_log_says(ledger)
+
+
+def test_a_known_deal_takes_new_moves_and_keeps_what_its_row_does_not_say(ledger: Ledger, staff: Staff) -> None:
+    item = imported_deal(staff.agent, confidence=Decimal("0.6"))
+    import_items(ledger, "deals", [item])
+    size = log_size(ledger)
+    newer = replace(item, title="Renamed", confidence=None, stages=[*item.stages, *STATED[3:]])
+    assert import_items(ledger, "deals", [newer])[0].entries == 2
+    assert confidences(ledger, size) == [("deal.stage_changed", "0.70"), ("deal.changed", "0.60")]
+    assert read_log(ledger)[-1]["data"]["was"]["confidence"] == "0.70"
+    assert import_items(ledger, "deals", [replace(newer, confidence=Decimal("0.9"))])[0].entries == 1
+    assert only_deal(ledger).confidence == Decimal("0.90")
+    assert is_what_the_log_says(ledger)
+
+
+def test_a_row_that_says_what_a_late_move_said_says_it_as_of_now(ledger: Ledger, staff: Staff) -> None:
+    """Else the deal would have what the late move stated, though another was stated after it."""
+    item = imported_deal(staff.agent, stages=STATED)
+    import_items(ledger, "deals", [item])
+    size = log_size(ledger)
+    path = [STATED[0], *stated((PipelineStage.QUALIFICATION, 3, "0.2")), *STATED[1:]]
+    import_items(ledger, "deals", [replace(item, stages=path, confidence=Decimal("0.2"))])
+    assert confidences(ledger, size) == [("deal.stage_changed", "0.20"), ("deal.changed", "0.20")]
+    assert read_log(ledger)[-1]["data"]["was"] == {"confidence": "0.70"}
+    assert is_what_the_log_says(ledger)
+
+
+def last_stated(ledger: Ledger, deal_id: str | None) -> Decimal | None:
+    """The confidence of a deal as the warehouse folds it: by the time at which each was stated."""
+    entries = [entry for entry in read_log(ledger) if entry["chain"] == f"deal:{deal_id}"]
+    said = [
+        entry["data"]["set"]["confidence"]
+        for entry in sorted(entries, key=lambda entry: (entry["effective_at"], entry["seq"]))
+        if "confidence" in entry["data"].get("set", {})
+        and (entry["type"] != "deal.opened" or entry["data"]["set"]["confidence"] is not None)
+    ]
+    return Decimal(said[-1]) if said and said[-1] is not None else None
+
+
+def test_however_a_history_comes_the_deal_has_what_was_stated_last(ledger: Ledger, staff: Staff) -> None:
+    """Parts of random histories, with deals and alone, and changes by people between them."""
+    rng = Random(3)
+
+    def some_confidence() -> Decimal | None:
+        return None if rng.random() < 0.3 else Decimal(rng.randrange(0, 101, 5)) / 100
+
+    for number in range(25):
+        reference = f"crm:{number}"
+        days = sorted(rng.sample(range(60), rng.randint(3, 8)))
+        path = [ImportedStage(rng.choice([*PipelineStage]), after(day), None, some_confidence()) for day in days]
+        item = imported_deal(staff.agent, reference, stages=path[:: rng.randint(1, 3)], confidence=some_confidence())
+        [outcome] = import_items(ledger, "deals", [item])
+        for _ in range(3):
+            part = [stage for stage in path if rng.random() < 0.6]
+            match rng.randrange(3):
+                case 0:
+                    events = [
+                        ImportedStageEvent(reference, s.to_stage, s.effective_at, None, s.confidence) for s in part
+                    ]
+                    import_items(ledger, "stage_events", events)
+                case 1:
+                    import_items(ledger, "deals", [replace(item, stages=path, confidence=some_confidence())])
+                case _:
+                    with suppress(NothingToChange):
+                        run(ledger, deals.change_deal, staff.manager, outcome.id, {"confidence": some_confidence()})
+        with ledger.read() as session:
+            assert session.get_one(AgentDeal, outcome.id).confidence == last_stated(ledger, outcome.id), number
+    assert is_what_the_log_says(ledger)
+
+
+def test_a_confidence_alone_adds_nothing_to_a_known_move(ledger: Ledger, staff: Staff) -> None:
+    item = imported_deal(staff.agent)
+    import_items(ledger, "deals", [item])
+    told = replace(item, stages=[replace(stage, confidence=Decimal("0.5")) for stage in item.stages])
+    assert kinds(import_items(ledger, "deals", [told])) == ["unchanged"]
+    events = [
+        ImportedStageEvent("crm:1", each.to_stage, each.effective_at, None, each.confidence) for each in told.stages
+    ]
+    assert set(kinds(import_items(ledger, "stage_events", events))) == {"unchanged"}
+
+
 def test_leaving_a_closed_stage_is_a_reopening(ledger: Ledger, staff: Staff) -> None:
     path = [*CLOSED, ImportedStage(PipelineStage.NEGOTIATION, after(40))]
     import_items(ledger, "deals", [imported_deal(staff.agent, stages=path)])
@@ -223,6 +420,7 @@ def test_a_refused_item_spoils_no_other_and_leaves_no_trace(ledger: Ledger, staf
         ({"agent_id": "nobody"}, "No such user"),
         ({"estimated_value_amount": Decimal(-1)}, "cannot be negative"),
         ({"confidence": Decimal(60)}, "probability from 0 to 1"),
+        ({"stages": [ImportedStage(PipelineStage.PROPOSAL, after(0), None, Decimal(60))]}, "probability from 0 to 1"),
         ({"title": " "}, "cannot be empty"),
         ({"stages": [*CLOSED, ImportedStage(PipelineStage.PROPOSAL, future)]}, "in the future"),
         ({"actual_close_date": date(2025, 2, 1)}, "open deal has no actual_close_date"),
