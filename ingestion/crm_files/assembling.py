@@ -7,6 +7,7 @@ A date without a time counts as midnight, and within one day the order of the fa
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -125,7 +126,7 @@ class Assembler:
     ) -> list["_Move"]:
         moves = []
         for each in history:
-            move = _Move(each["stage"], each["moved_on"].replace(tzinfo=UTC), each["note"], each)
+            move = _Move(each["stage"], each["moved_on"].replace(tzinfo=UTC), each["note"], each["confidence"], each)
             if opened and self.day(move.effective_at) < self.day(opened):
                 column = self.column(Section.DEALS, "opened_on")
                 reason = f"lies before the deal was opened ('{column}' {self.day(opened)}, line {row['line']})"
@@ -158,7 +159,11 @@ class Assembler:
                 f"is past, but '{stage_name}' says '{said}', an open stage: one of the two is wrong",
             )
         given_up = [move for move in moves if move.stage == CANCELLED]
-        stages = [ImportedStage(PipelineStage(m.stage), m.effective_at, m.note) for m in moves if m.stage != CANCELLED]
+        stages = [
+            ImportedStage(PipelineStage(m.stage), m.effective_at, m.note, m.confidence)
+            for m in moves
+            if m.stage != CANCELLED
+        ]
         is_given = bool(stages) and self.day(stages[0].effective_at) == self.day(opened)
         if not is_given:
             first = PipelineStage(wanted) if is_open and not stages and not row["stage_since"] else self._opening
@@ -256,7 +261,8 @@ class Assembler:
             metadata=metadata or None,
             estimated_value_amount=row["value"],
             estimated_value_currency=row["currency"] or self.default_currency,
-            confidence=row["confidence"],
+            # Once a deal is closed, 100 % and 0 % say how it ended: nobody stated them while it was open.
+            confidence=row["confidence"] if is_open or row["confidence"] not in (0, 1) else None,
             expected_close_date=self.day(expected) if expected else None,
             actual_close_date=self.day(ended) if is_closed else None,
             is_cancelled=cancelled_at is not None,
@@ -280,6 +286,7 @@ class _Move:
     stage: str
     effective_at: datetime
     note: str | None
+    confidence: Decimal | None
     row: Row
 
     @property
@@ -299,6 +306,7 @@ def in_order(history: Sequence[Row], stands: str) -> list[Row]:
             each["moved_on"] == last and each["stage"] == stands,
             STAGES.index(each["stage"]),
             each["note"] or "",
+            (each["confidence"] is None, each["confidence"] or 0),
         ),
     )
 
@@ -306,10 +314,10 @@ def in_order(history: Sequence[Row], stands: str) -> list[Row]:
 def _moves_of_row(row: Row, *, has_history: bool) -> list[Row]:
     """The moves that the deal's own row dates: by columns of stage dates, or, where it ended in `result`, the last
     open stage by `stage_since`."""
-    found = [each | {"note": None, "line": row["line"], "file": row["file"]} for each in row.get("stage_dates") or []]
+    unsaid = {"note": None, "confidence": None, "line": row["line"], "file": row["file"]}
+    found = [each | unsaid for each in row.get("stage_dates") or []]
     if row["result"] not in (None, "open") and row["stage_since"] and not found and not has_history:
-        move = {"stage": row["stage"], "moved_on": row["stage_since"], "column": "stage_since", "note": None}
-        found.append(move | {"line": row["line"], "file": row["file"]})
+        found.append({"stage": row["stage"], "moved_on": row["stage_since"], "column": "stage_since"} | unsaid)
     return found
 
 

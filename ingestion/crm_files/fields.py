@@ -94,6 +94,7 @@ FIELDS: dict[Section, dict[str, Field]] = {
         "deal_id": Field(Kind.TEXT, "the deal's id in the CRM", required=True, length=120),
         "stage": Field(Kind.WORD, "the stage the deal moved to", required=True, words=STAGES),
         "moved_on": Field(Kind.MOMENT, "when it moved", required=True),
+        "confidence": Field(Kind.CONFIDENCE, "probability of winning as it was stated at the move"),
         "note": Field(Kind.TEXT, "a note on the move", length=4000),
     },
     Section.COMMISSIONS: {

@@ -173,7 +173,11 @@ class Loader:
                 sound.append(row)
         events = [
             ImportedStageEvent(
-                self._ref(row["deal_id"]), PipelineStage(row["stage"]), row["moved_on"].replace(tzinfo=UTC), row["note"]
+                self._ref(row["deal_id"]),
+                PipelineStage(row["stage"]),
+                row["moved_on"].replace(tzinfo=UTC),
+                row["note"],
+                row["confidence"],
             )
             for row in sound
         ]

@@ -46,6 +46,7 @@ _NAMES: dict[Section, dict[str, list[str]]] = {
         "stage": ["to stage", "stage", "new stage", "moved to", "to", "new value", "new status", "status"],
         "moved_on": ["moved on", "moved at", "changed at", "changed on", "date", "timestamp", "time", "when",
                      "change date", "edit date", "entered on", "at"],
+        "confidence": ["probability", "confidence", "likelihood", "win probability", "odds", "chance"],
         "note": ["note", "notes", "comment", "remark"],
     },
     Section.COMMISSIONS: {

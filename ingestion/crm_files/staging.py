@@ -181,7 +181,8 @@ class Staging:
             f"""SELECT h.*, r.file AS deal_file, r.line AS deal_line FROM histories h
             LEFT JOIN (SELECT id, min(file) AS file, min(line) AS line FROM rejected_deals GROUP BY id) r
             ON h.deal_id = r.id WHERE h.ordinal IS NULL
-            ORDER BY h.deal_id, h.moved_on, list_position({list(STAGES)}, h.stage), h.note, h.file, h.line"""  # noqa: S608
+            ORDER BY h.deal_id, h.moved_on, list_position({list(STAGES)}, h.stage), h.note, h.confidence, h.file,
+                h.line"""  # noqa: S608
             if Section.STAGE_EVENTS in self._sections
             else "SELECT * FROM histories",
             size,

@@ -1,7 +1,7 @@
 """An import accounts for every row, adds what is new and nothing else, and says why it turned a row away."""
 
 import csv
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from ingestion.crm_files import FileInvalid, ImportReport
+from ledger.log.entry import decode_body
 from ledger.rebuild import compare_tables
 from ledger.store import Ledger
 from ledger.tables import AgentDeal, AuditLog, Commission, Import, ImportReject, StageEvent, User
@@ -21,12 +22,16 @@ from tests.support.crm_export import (
     DEALS,
     HISTORY,
     MAPPING,
+    STATED_HISTORY,
+    STATED_MAPPING,
     import_export,
     rejects_of,
     write_file,
     write_mapping,
 )
 from tests.support.ledger import build_ledger
+
+SINGAPORE = timezone(timedelta(hours=8))
 
 
 @pytest.fixture
@@ -155,6 +160,97 @@ def test_stage_rows_alone_reach_deals_of_the_ledger(ledger: Ledger, tmp_path: Pa
     assert (report.files[0].changed, report.files[0].unchanged, report.files[0].rejected) == (1, 1, 2)
     assert [line for line, _, _ in rejects_of(report)] == ["4", "5"]
     assert path_of(ledger, "1")[-1] == ("negotiation", "2025-02-01 00:00")
+
+
+STATED_DEALS = (
+    "1,A B,,Won,5,100,2025-01-06,2025-03-01",
+    "2,A B,,Deal,5,60,2025-01-06,",
+    "3,A B,,Dropped,5,0,2025-01-06,2025-03-01",
+)
+STATED_MOVES = (
+    "1,New,2025-01-06,10", "1,Offer,2025-01-20,45%", "1,Won,2025-03-01,100",
+    "2,New,2025-01-06,", "2,Offer,2025-01-20,35", "2,Deal,2025-02-01,70",
+    "3,New,2025-01-06,20", "3,Dropped,2025-03-01,0",
+)  # fmt: skip
+
+
+def confidences_of(ledger: Ledger, name: str) -> list[tuple[str, str | None]]:
+    """Each confidence that the log states of a deal, with its local day or `now`."""
+    with ledger.read() as session:
+        deal_id = session.scalars(select(AgentDeal.id).where(AgentDeal.external_ref == f"tiny:{name}")).one()
+        rows = session.scalars(select(AuditLog).where(AuditLog.chain == f"deal:{deal_id}").order_by(AuditLog.seq)).all()
+    stated = [(row, decode_body(row.body)["data"].get("set", {}).get("confidence")) for row in rows]
+    return [
+        ("now" if row.effective_at == row.at else row.effective_at.astimezone(SINGAPORE).strftime("%m-%d"), confidence)
+        for row, confidence in stated
+        if confidence is not None
+    ]
+
+
+def import_stated(ledger: Ledger, tmp_path: Path, files: list[Path], **options: Any) -> ImportReport:
+    return import_export(ledger, tmp_path, files, mapping=write_mapping(tmp_path, STATED_MAPPING), **options)
+
+
+def test_a_history_states_the_confidence_from_each_move_on(ledger: Ledger, tmp_path: Path) -> None:
+    """What closes a deal states none, in the history and in the deal's own row; an open deal has what its row says."""
+    deals = write_file(tmp_path, "d.csv", DEALS, *STATED_DEALS)
+    moves = write_file(tmp_path, "h.csv", STATED_HISTORY, *STATED_MOVES)
+    rehearsal = import_stated(ledger, tmp_path, [deals, moves], dry_run=True)
+    report = import_stated(ledger, tmp_path, [deals, moves])
+    check_accounts(report)
+    assert (report.rejected, report.entries) == (0, rehearsal.entries)
+    assert confidences_of(ledger, "1") == [("01-06", "0.10"), ("01-20", "0.45")]
+    assert confidences_of(ledger, "2") == [("01-20", "0.35"), ("02-01", "0.70"), ("now", "0.60")]
+    assert confidences_of(ledger, "3") == [("01-06", "0.20")]
+    assert [deal_of(ledger, name).confidence for name in "123"] == [Decimal("0.45"), Decimal("0.6"), Decimal("0.2")]
+    with ledger.read() as session:
+        assert compare_tables(session) == []
+    for files in ([deals, moves], [deals], [moves]):
+        assert import_stated(ledger, tmp_path, files).entries == 0
+
+
+def test_a_history_that_comes_later_states_it_too(ledger: Ledger, tmp_path: Path) -> None:
+    """Deals first, then the history alone: the deal has the same confidence as if both had come together."""
+    import_stated(ledger, tmp_path, [write_file(tmp_path, "d.csv", DEALS, *STATED_DEALS[:2])])
+    moves = write_file(tmp_path, "h.csv", STATED_HISTORY, *STATED_MOVES[:6])
+    rehearsal = import_stated(ledger, tmp_path, [moves], dry_run=True)
+    report = import_stated(ledger, tmp_path, [moves])
+    check_accounts(report)
+    assert (report.rejected, report.entries) == (0, rehearsal.entries)
+    # The opening is known, so it is left as it is.
+    assert confidences_of(ledger, "1") == [("01-20", "0.45")]
+    assert confidences_of(ledger, "2") == [("01-06", "0.60"), ("01-20", "0.35"), ("02-01", "0.70"), ("now", "0.60")]
+    assert [deal_of(ledger, name).confidence for name in "12"] == [Decimal("0.45"), Decimal("0.60")]
+    with ledger.read() as session:
+        assert compare_tables(session) == []
+    assert import_stated(ledger, tmp_path, [moves]).entries == 0
+
+
+def test_a_confidence_adds_nothing_to_a_move_that_is_known(ledger: Ledger, tmp_path: Path) -> None:
+    """An export made again with one column more is not told apart from the first."""
+    deals = write_file(tmp_path, "d.csv", DEALS, *STATED_DEALS)
+    bare = write_file(tmp_path, "bare.csv", HISTORY, *[row.rpartition(",")[0] for row in STATED_MOVES])
+    import_export(ledger, tmp_path, [deals, bare])
+    moves = write_file(tmp_path, "h.csv", STATED_HISTORY, *STATED_MOVES)
+    for files in ([deals, moves], [moves]):
+        report = import_stated(ledger, tmp_path, files)
+        assert (report.entries, report.files[-1].created + report.files[-1].changed) == (0, 0)
+
+
+def test_a_stage_row_whose_confidence_cannot_be_read_is_rejected(ledger: Ledger, tmp_path: Path) -> None:
+    """As a deal's row is: nothing is left out of a row unsaid."""
+    files = [
+        write_file(tmp_path, "d.csv", DEALS, "1,A,,Deal,5,,2025-01-06,"),
+        write_file(
+            tmp_path, "h.csv", STATED_HISTORY,
+            "1,New,2025-01-06,", "1,Offer,2025-01-20,high", "1,Offer,2025-01-21,140", "1,Deal,2025-02-01,70",
+        ),
+    ]  # fmt: skip
+    report = import_stated(ledger, tmp_path, files)
+    check_accounts(report)
+    assert [(line, column) for line, column, _ in rejects_of(report, 1)] == [("3", "Odds"), ("4", "Odds")]
+    assert "is out of range" in rejects_of(report, 1)[1][2]
+    assert confidences_of(ledger, "1") == [("02-01", "0.70")]
 
 
 def test_a_repeated_stage_before_a_move_of_the_same_moment_is_not_put_after_it(ledger: Ledger, tmp_path: Path) -> None:

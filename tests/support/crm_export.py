@@ -83,8 +83,12 @@ commission_type = "exclusive"
 currency = "SGD"
 """
 
+# Of a CRM whose history tells the confidence at each move.
+STATED_MAPPING = MAPPING.replace('moved_on = "At"', 'moved_on = "At"\nconfidence = "Odds"')
+
 DEALS = "Id,Owner,Client,Stage,Value,Odds,Created,Closed"
 HISTORY = "Id,To,At"
+STATED_HISTORY = "Id,To,At,Odds"
 COMMISSIONS = "Id,Who,Basis,Rate,Status,Introduced,Confirmed,Invoiced,Paid"
 
 
