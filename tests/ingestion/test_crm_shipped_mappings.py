@@ -8,9 +8,10 @@ from sqlalchemy import select
 
 from ingestion.crm_files import ImportReport, import_files
 from ledger.actors import SYSTEM
+from ledger.log.entry import decode_body
 from ledger.settings import get_settings
 from ledger.store import Ledger
-from ledger.tables import AgentDeal, StageEvent
+from ledger.tables import AgentDeal, AuditLog, StageEvent
 from tests.support.crm_export import rejects_of, write_table
 from tests.support.ledger import build_ledger
 
@@ -42,6 +43,15 @@ def path(ledger: Ledger, ref: str) -> list[tuple[str, str]]:
         ).all()
     zone = get_settings().time_zone
     return [(stage.value, at.astimezone(zone).strftime("%Y-%m-%d %H:%M")) for stage, at in rows]
+
+
+def confidences(ledger: Ledger, ref: str) -> list[str]:
+    """What the log states of a deal's confidence, in the order in which it was written."""
+    with ledger.read() as session:
+        chain = AuditLog.chain == f"deal:{deal(ledger, ref).id}"
+        bodies = session.scalars(select(AuditLog.body).where(chain).order_by(AuditLog.seq)).all()
+    said = [decode_body(body)["data"].get("set", {}).get("confidence") for body in bodies]
+    return [confidence for confidence in said if confidence is not None]
 
 
 HUBSPOT = [
@@ -114,14 +124,14 @@ def salesforce_rows() -> list[list[str]]:
 
 HISTORY_BY_STAGE = (
     ["Opportunity ID", "Opportunity Name", "Stage", "Close Date", "Created Date", "Opportunity Owner", "From Stage",
-     "To Stage", "Last Modified", "Last Modified By"],
+     "To Stage", "Probability (%)", "Last Modified", "Last Modified By"],
     [
         ["006Kd00001AbCdE", "Harbour", "Closed Won", "3/3/2025", "1/6/2025", "Ines Roth", "Prospecting",
-         "Negotiation/Review", "2/1/2025 9:05 AM", "Ines Roth"],
+         "Negotiation/Review", "90%", "2/1/2025 9:05 AM", "Ines Roth"],
         ["006Kd00001AbCdE", "Harbour", "Closed Won", "3/3/2025", "1/6/2025", "Ines Roth", "Negotiation/Review",
-         "Closed Won", "3/3/2025 4:00 PM", "Ines Roth"],
+         "Closed Won", "100%", "3/3/2025 4:00 PM", "Ines Roth"],
         ["006Kd00001AbCdF", "Depot", "Proposal/Price Quote", "2/1/2025", "1/7/2025", "Ines Roth", "Prospecting",
-         "Proposal/Price Quote", "1/20/2025 12:30 PM", "Ines Roth"],
+         "Proposal/Price Quote", "65%", "1/20/2025 12:30 PM", "Ines Roth"],
     ],
 )  # fmt: skip
 HISTORY_BY_FIELD = (
@@ -136,11 +146,14 @@ HISTORY_BY_FIELD = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("history", "passed_over"), [(HISTORY_BY_STAGE, 0), (HISTORY_BY_FIELD, 2)])
+@pytest.mark.parametrize(
+    ("history", "passed_over", "stated"), [(HISTORY_BY_STAGE, 0, ["0.90"]), (HISTORY_BY_FIELD, 2, [])]
+)
 def test_salesforce_with_either_history_report(
-    ledger: Ledger, tmp_path: Path, history: tuple[list[str], list[list[str]]], passed_over: int
+    ledger: Ledger, tmp_path: Path, history: tuple[list[str], list[list[str]]], passed_over: int, stated: list[str]
 ) -> None:
-    """Both reports tell the same path; rows of other fields are passed over and counted."""
+    """Both reports tell the same path; rows of other fields are passed over and counted. The one has the probability at
+    each move; that of a closed deal is its outcome, in history and row, and is nobody's."""
     report = load(
         ledger, tmp_path, "salesforce",
         write_table(tmp_path / "opportunities.csv", SALESFORCE, salesforce_rows()),
@@ -158,6 +171,8 @@ def test_salesforce_with_either_history_report(
     ]
     assert deal(ledger, "salesforce:006Kd00001AbCdE").estimated_value_amount == 1_250_000
     assert deal(ledger, "salesforce:006Kd00001AbCdF").expected_close_date == date(2025, 2, 1)
+    assert confidences(ledger, "salesforce:006Kd00001AbCdE") == stated
+    assert confidences(ledger, "salesforce:006Kd00001AbCdF")[-1] == "0.75"  # what its row says
 
 
 PIPEDRIVE = [
@@ -244,4 +259,5 @@ def test_zoho_deals_and_potentials_with_their_stage_history(ledger: Ledger, tmp_
     assert path(ledger, "zoho:zcrm_41") == [("qualification", "2025-01-06 09:00"), ("closed_lost", "2025-02-01 10:00")]
     lost = deal(ledger, "zoho:zcrm_41")
     assert (lost.status, lost.actual_close_date) == ("closed_lost", date(2025, 2, 1))
+    assert confidences(ledger, "zoho:zcrm_41") == ["0.10"]
     assert deal(ledger, "zoho:zcrm_42").pipeline_stage == "needs_analysis"
