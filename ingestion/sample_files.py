@@ -26,7 +26,7 @@ _DEALS = (
     "Deal ID", "Deal Name", "Agent", "Client", "Contact", "Property Class", "Service", "Stage", "Lead Source",
     "District", "Value", "Currency", "Probability", "Created", "Expected Close", "Closed",
 )  # fmt: skip
-_HISTORY = ("Deal ID", "Stage", "Changed At", "Changed By", "Note")
+_HISTORY = ("Deal ID", "Stage", "Changed At", "Changed By", "Note", "Probability")
 _COMMISSIONS = (
     "Deal ID", "Agent", "Type", "Basis", "Currency", "Rate", "Amount", "Status", "Introduced", "Confirmed", "Invoiced",
     "Paid", "Written Off", "Disputed", "Disputed Amount", "Dispute Reason", "Resolved", "Outcome", "Adjustment",
@@ -270,8 +270,9 @@ class _Writer:
     def _write_history(self, deal: Deal, *, of_rejected: bool) -> None:
         why = "deal_rejected" if of_rejected else ""
         truth = self.history.truth
-        for (stage, at), note in zip(deal.path, deal.notes, strict=True):
-            self.history.row((deal.id, stage, self._moment(at, truth), self._name(deal.agent, None), note), why)
+        for (stage, at), note, stated in zip(deal.path, deal.notes, deal.stated, strict=True):
+            told = (deal.id, stage, self._moment(at, truth), self._name(deal.agent, None), note)
+            self.history.row((*told, "" if stated is None else stated), why)
         if of_rejected or not self._chance(_BAD_MOVE):
             return
         kind = _BAD_MOVES[int(self.rng.random() * len(_BAD_MOVES))]
@@ -279,16 +280,16 @@ class _Writer:
         stage = OPEN_STAGES[2]
         match kind:
             case "unknown_deal":
-                self.history.row((f"D-GONE{deal.number}", stage, self._moment(at, None), "", ""), kind)
+                self.history.row((f"D-GONE{deal.number}", stage, self._moment(at, None), "", "", ""), kind)
             case "before_created":
                 earlier = at - timedelta(days=5 + int(self.rng.random() * 30))
-                self.history.row((deal.id, stage, self._moment(earlier, None), "", ""), kind)
+                self.history.row((deal.id, stage, self._moment(earlier, None), "", "", ""), kind)
             case "unreadable_date":
-                self.history.row((deal.id, stage, "last Tuesday", "", ""), kind)
+                self.history.row((deal.id, stage, "last Tuesday", "", "", ""), kind)
             case "in_future":
-                self.history.row((deal.id, stage, "2199-01-01 09:00", "", ""), kind)
+                self.history.row((deal.id, stage, "2199-01-01 09:00", "", "", ""), kind)
             case "unknown_stage":
-                self.history.row((deal.id, "Pencilled", self._moment(at, None), "", ""), kind)
+                self.history.row((deal.id, "Pencilled", self._moment(at, None), "", "", ""), kind)
             case _:
                 self.history.raw(f"{deal.id},{stage}")
 

@@ -22,6 +22,8 @@ AGREEMENT = OPEN_STAGES.index("Agreement Signed")
 _DWELL = (8, 12, 14, 17, 20, 21, 25, 28)
 _LOSS = (0.20, 0.14, 0.11, 0.13, 0.11, 0.05, 0.05, 0.03)
 _CONFIDENCE = (10, 20, 30, 45, 60, 80, 90, 95)
+# What agents state at a move: their stage's confidence, with a feeling for how it will end, and a good deal of mood.
+_FEELING, _MOOD, _UNSTATED = 4, 20, 0.12
 _SKIP, _BACK, _WITHDRAW, _REOPEN_LOST, _REOPEN_WON = 0.08, 0.05, 0.006, 0.04, 0.006
 
 # Chinese New Year and the year's end are quiet, spring and autumn busy.
@@ -137,6 +139,7 @@ class Deal:
     confidence: int | None
     expected_close: date
     path: list[tuple[str, datetime]]
+    stated: list[int | None]  # the confidence at each step of the path
     notes: list[str]
     commissions: list[Commission] = field(default_factory=list)
 
@@ -166,6 +169,8 @@ class World:
         self.deals_count, self.until, self._seed = deals, until, seed
         self._end = datetime.combine(until, time())
         self._random = random.Random(f"deals {seed}")  # noqa: S311 (a sample, not a secret)
+        # A stream of its own: what agents state changes nothing of what happens.
+        self._statements = random.Random(f"statements {seed}")  # noqa: S311
         self.agents = _make_agents(agents, random.Random("agents"))  # noqa: S311
         self._agent_weights = list(accumulate(agent.weight for agent in self.agents))
         self._class_weights = list(accumulate(each[2] for each in _CLASSES.values()))
@@ -223,15 +228,29 @@ class World:
             confidence=self._confidence(stage),
             expected_close=opened.date() + timedelta(days=60 + int(rng.random() * 120)),
             path=path,
+            stated=[],
             notes=[_NOTES[int(rng.random() * len(_NOTES))] for _ in path],
         )
         deal.commissions = self._make_commissions(deal)
+        deal.stated = [self._state(stage, deal.stage) for stage, _ in path]
+        if deal.is_open:
+            deal.stated[-1] = deal.confidence
         return deal
 
     def _confidence(self, stage: str) -> int | None:
         if stage not in OPEN_STAGES or self._random.random() < 0.1:
             return None
         return min(100, max(0, _CONFIDENCE[OPEN_STAGES.index(stage)] + 5 * int(self._random.random() * 5 - 2)))
+
+    def _state(self, stage: str, fate: str) -> int | None:
+        """The confidence stated at a step, in percent; at the end the CRM puts in what the outcome is."""
+        rng = self._statements
+        if stage not in OPEN_STAGES:
+            return 100 if stage == WON else 0
+        is_unstated = rng.random() < _UNSTATED
+        feeling = {WON: _FEELING, LOST: -_FEELING}.get(fate, 0)
+        felt = _CONFIDENCE[OPEN_STAGES.index(stage)] + rng.gauss(feeling, _MOOD)
+        return None if is_unstated else min(95, max(5, 5 * round(felt / 5)))
 
     def _later(self, moment: datetime, days: float) -> datetime:
         """A moment in working hours about so many days later, and never earlier."""

@@ -2,8 +2,9 @@
 
 This is how a job over the ledger's tables is usually written, and how this one was first designed: through the ORM, an
 agent and a day at a time, two questions for the deals and three for the commissions each time. It knows less than the
-models: who owned a deal then and what it was worth then are not in the tables, so it is right only where deals did not
-change hands or value. Nothing of the product uses it.
+models: who owned a deal then, what it was worth and how confident its agent was are not in the tables, so it is right
+only where deals did not change hands or value, and its weighted value is right of today alone. Nothing of the product
+uses it.
 """
 
 from collections import defaultdict

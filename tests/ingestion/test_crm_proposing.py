@@ -60,7 +60,9 @@ def test_the_sample_export_goes_in_by_its_proposed_mapping(tmp_path: Path) -> No
     files = sorted(write_sample(tmp_path / "sample", deals=60, agents=5, seed=3, until=date(2025, 6, 30)).files)
     proposal = propose(files, "sample_crm")
     assert (proposal.missing, proposal.looks_like) == ([], ["sample_crm"])
-    load_text(tmp_path, proposal.text)
+    mapping = load_text(tmp_path, proposal.text)
+    assert mapping.stage_events is not None
+    assert mapping.stage_events.columns["confidence"] == ("Probability",)
     results = [
         import_files(build_ledger(tmp_path / name), SYSTEM, files, mapping, dry_run=True, rejects_dir=tmp_path / "r")
         for name, mapping in (("by_hand", "sample_crm"), ("proposed", tmp_path / "proposed.toml"))

@@ -7,12 +7,14 @@ from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from statistics import mean
 
 import pytest
 from sqlalchemy import func, select
 
 from ingestion.crm_files import ImportReport, import_files
 from ingestion.sample_files import SampleReport, write_sample
+from ingestion.sample_world import World
 from ledger.actors import SYSTEM
 from ledger.rebuild import compare_tables
 from ledger.store import Ledger
@@ -133,6 +135,36 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
         for folder, prefix in ((one, b"D7-"), (three, b"D8-"))
     )
     assert len(first) == len(second) == 200
+
+
+def test_what_agents_state_changes_nothing_of_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn from numbers of its own: without it, all other cells are the same."""
+    told, untold = (tmp_path / name for name in ("told", "untold"))
+    write_sample(told, deals=200, agents=5, seed=7, until=UNTIL)
+    monkeypatch.setattr(World, "_state", lambda *_: None)
+    write_sample(untold, deals=200, agents=5, seed=7, until=UNTIL)
+    for path in sorted(told.iterdir()):
+        one, two = (folder.joinpath(path.name).read_bytes() for folder in (told, untold))
+        if path.name == "stage_history.csv":
+            assert one != two
+            one, two = (b"\n".join(line.rpartition(b",")[0] for line in text.splitlines()) for text in (one, two))
+        assert one == two
+
+
+def test_what_agents_state_is_worth_something_and_not_all(sample: SampleReport) -> None:
+    """Most moves have a confidence, in steps of 5; what was won had been given more than what was lost."""
+    with (sample.directory / "stage_history.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    outcomes = {row["Deal ID"]: row["Stage"] for row in rows if row["Stage"] in ("Won", "Lost")}
+    assert {row["Probability"] for row in rows if row["Stage"] == "Won"} == {"100"}
+    assert {row["Probability"] for row in rows if row["Stage"] == "Lost"} == {"0"}
+    proposals = [row for row in rows if row["Stage"] == "Proposal Sent" and row["Deal ID"] in outcomes]
+    stated = [(int(row["Probability"]), outcomes[row["Deal ID"]]) for row in proposals if row["Probability"]]
+    assert 0.8 < len(stated) / len(proposals) < 0.95
+    assert {confidence % 5 for confidence, _ in stated} == {0}
+    won, lost = ([confidence for confidence, outcome in stated if outcome == name] for name in ("Won", "Lost"))
+    assert mean(lost) + 3 < mean(won) < mean(lost) + 20
+    assert min(won) < max(lost)
 
 
 def test_nothing_happens_on_the_last_day_or_after(sample: SampleReport) -> None:
