@@ -10,7 +10,7 @@ day's rate) is not stored: the mart is a view that computes it, on a table that 
 -#}
 
 {#- A run that was not told what the tables were built from builds all of them whole, whatever they hold. -#}
-{% macro should_full_refresh() -%}
+{% macro is_built_whole() -%}
     {%- if var('built_log_size') and not load_cached_relation(this) -%}
         {%- set table = this.schema ~ '.' ~ this.name -%}
         {{ exceptions.raise_compiler_error(table ~ ' is not there to be carried on: run without built_log_size.') }}
@@ -19,16 +19,14 @@ day's rate) is not stored: the mart is a view that computes it, on a table that 
 {%- endmacro %}
 
 {#-
-The incremental strategy `recomputed`: what is to be computed anew goes, whether or not anything comes in its place, and
-the new rows come. A model's `meta` names the table that says what, its `unique_key` by what the model is carried on: a
-deal, a commission, an agent and a month, or an agent and a day. Days before the first one of all to compute are not even
-read.
+What is to be computed anew goes, whether or not anything comes in its place. A model's `meta` names the table that says
+what, its `unique_key` by what the model is carried on: a deal, a commission, an agent and a month, or an agent and a day.
+Days before the first one of all to compute are not even read.
 -#}
-{% macro get_incremental_recomputed_sql(arguments) -%}
+{% macro delete_recomputed(table) -%}
     {%- set recomputed = ref(config.get('meta')['recomputed']) -%}
-    {%- set key = arguments['unique_key'] -%}
-    {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    delete from {{ arguments['target_relation'] }} as kept
+    {%- set key = config.get('unique_key') -%}
+    delete from {{ table }} as kept
     {% if key is string -%}
         where kept.{{ key }} in (select {{ key }} from {{ recomputed }})
     {%- elif recomputed.identifier != 'int_agents_recomputed' -%}
@@ -44,9 +42,7 @@ read.
             from {{ recomputed }} as agents
             where agents.agent_id = kept.agent_id and agents.from_date > kept.{{ key[1] }}
         )
-    {%- endif %};
-    insert into {{ arguments['target_relation'] }} ({{ columns }})
-    select {{ columns }} from {{ arguments['temp_relation'] }}
+    {%- endif -%}
 {%- endmacro %}
 
 {#- Whether data tests may pass over rows of a model that this build kept: they were judged when they were written. -#}

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', incremental_strategy='recomputed',
+    materialized='incremental',
     unique_key='commission_id', meta={'recomputed': 'int_commissions_touched'}
 ) }}
 

@@ -1,6 +1,6 @@
 -- A commission without a new entry stays as it was built before.
 {{ config(
-    materialized='incremental', incremental_strategy='recomputed',
+    materialized='incremental',
     unique_key='commission_id', meta={'recomputed': 'int_commissions_touched'}
 ) }}
 

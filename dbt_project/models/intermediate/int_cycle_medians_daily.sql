@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', incremental_strategy='recomputed',
+    materialized='incremental',
     unique_key=['agent_id', 'change_date'], meta={'recomputed': 'int_agents_recomputed'}
 ) }}
 

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', incremental_strategy='recomputed',
+    materialized='incremental',
     unique_key='deal_id', meta={'recomputed': 'int_deals_touched'}
 ) }}
 

@@ -1,6 +1,6 @@
 -- Days before the first one to compute stay as they were built before.
 {{ config(
-    materialized='incremental', incremental_strategy='recomputed',
+    materialized='incremental',
     unique_key=['agent_id', 'snapshot_date'], meta={'recomputed': 'int_agents_recomputed'}
 ) }}
 

@@ -1,6 +1,6 @@
 -- A deal without a new entry stays as it was built before.
 {{ config(
-    materialized='incremental', incremental_strategy='recomputed',
+    materialized='incremental',
     unique_key='deal_id', meta={'recomputed': 'int_deals_touched'}
 ) }}
 

@@ -1,7 +1,7 @@
 -- Days before the first one to compute stay as they were built before.
 -- depends_on: {{ ref('int_agents_recomputed') }}
 {{ config(
-    materialized='incremental', incremental_strategy='recomputed',
+    materialized='incremental',
     unique_key=['agent_id', 'snapshot_date'], meta={'recomputed': 'int_agents_recomputed'}
 ) }}
 

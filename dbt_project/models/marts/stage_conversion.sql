@@ -1,6 +1,6 @@
 -- A cohort stays as it was built before unless one of its deals has a new entry or was pending and is no longer.
 {{ config(
-    materialized='incremental', incremental_strategy='recomputed',
+    materialized='incremental',
     unique_key=['agent_id', 'cohort_month'], meta={'recomputed': 'int_cohorts_recomputed'}
 ) }}
 
