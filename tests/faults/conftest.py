@@ -60,7 +60,7 @@ class Office:
     settings: Settings
     ledger: Ledger
     page_limit: Path | None = None
-    """While this file is there, a server on SQLite may use no more pages than it says."""
+    """While this file is there, a server on SQLite may use no more pages than it has."""
 
     def caller(self, who: str = "manager") -> Caller:
         """Return a client with this person's token and a connection of its own."""

@@ -39,7 +39,7 @@ class Disk:
         resource.prlimit(self._served.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     def fill_pages(self) -> None:
-        self._page_limit.write_text("1")  # SQLite takes no limit below what is there
+        self._page_limit.touch()
 
     def make_room(self) -> None:
         self.fill(resource.RLIM_INFINITY)

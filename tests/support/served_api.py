@@ -224,11 +224,14 @@ def _serve(listener: socket.socket, request: dict[str, Any]) -> None:
 
 
 def _limit_pages(engine: Any, limit: Path) -> None:
-    """Have each transaction ask how many pages there may be; SQLite itself then says that it is full."""
+    """Have each transaction ask whether more pages may be taken; where not, SQLite itself says that it is full.
+
+    One look, whether the file is there: while it is written or removed, nothing can be read of it that was not meant.
+    """
     from sqlalchemy import event
 
     def ask(connection: Any) -> None:
-        pages = limit.read_text() if limit.exists() else NO_PAGE_LIMIT
+        pages = 1 if limit.exists() else NO_PAGE_LIMIT  # SQLite takes no limit below what is there
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
     if engine.dialect.name == "sqlite":
