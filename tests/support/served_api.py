@@ -151,7 +151,7 @@ class Nursery:
     def serving(self, log: Path, page_limit: Path | None = None, **settings: Any) -> Iterator[ServedApi]:
         """Serve the API under these settings until the context ends.
 
-        While the file `page_limit` is there, SQLite lets the server's database have no more pages than it says.
+        While the file `page_limit` is there, SQLite lets the server's database have no more pages than it has.
         """
         port = self.ask({"do": "listen"})["port"]
         known = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
