@@ -4,7 +4,7 @@ A reading session lives exactly as long as its endpoint (`scope="function"`). Ho
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -165,8 +165,10 @@ def permit(action: access.Action) -> Callable[..., Actor]:
     return get_permitted
 
 
-def open_marts(service: ServiceDep) -> Iterator[Marts]:
-    """Open a view of the published file."""
+async def open_marts(service: ServiceDep) -> AsyncIterator[Marts]:
+    """Open a view of the published file. Only where that is a new one is there anything to wait for."""
+    if not service.marts.is_newest_open():
+        await run_in_threadpool(service.marts.publication)
     with service.marts.read() as marts:
         yield marts
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -146,15 +147,25 @@ class _Answer:
 
 
 class Marts:
-    """A reader's view of one generation; use it in the thread that opened it, inside `PublishedMarts.read()`."""
+    """A reader's view of one generation; use it in one thread at a time, inside `PublishedMarts.read()`."""
 
     def __init__(
-        self, publication: Publication, file_name: str, cursor: duckdb.DuckDBPyConnection, answers: _Answers
+        self,
+        publication: Publication,
+        file_name: str,
+        open_cursor: Callable[[], duckdb.DuckDBPyConnection],
+        answers: _Answers,
     ) -> None:
         self.publication = publication
         self.file_name = file_name
-        self._cursor = cursor
+        self._open_cursor = open_cursor
+        self._cursor: duckdb.DuckDBPyConnection | None = None  # most questions were asked before and need none
         self._answers = answers
+
+    def close(self) -> None:
+        """Let go of what was opened for the view."""
+        if self._cursor is not None:
+            self._cursor.close()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run one query of this file's tables alone; times come back aware and in UTC, money as Decimal."""
@@ -162,6 +173,7 @@ class Marts:
         answer = self._answers.find(question)
         if answer is None:
             try:
+                self._cursor = self._cursor or self._open_cursor()
                 result = self._cursor.execute(sql, parameters)
             except (duckdb.BinderException, duckdb.CatalogException) as error:
                 raise PublishedByAnotherVersion from error
@@ -215,12 +227,18 @@ class PublishedMarts:
     @contextmanager
     def read(self) -> Iterator[Marts]:
         """Yield a view of the current generation; raise `NothingPublished` when there is none."""
-        opened, cursor = self._enter()
+        opened = self._enter()
+        marts = Marts(opened.publication, opened.name, partial(self._open_cursor, opened), opened.answers)
         try:
-            yield Marts(opened.publication, opened.name, cursor, opened.answers)
+            yield marts
         finally:
-            cursor.close()
+            marts.close()
             self._leave(opened)
+
+    def is_newest_open(self) -> bool:
+        """Whether the file that the pointer names is open, so that a reader waits for nothing."""
+        opened = self._current
+        return opened is not None and opened.name == self._read_pointer()
 
     def publication(self) -> Publication | None:
         """Return what is published now, or None."""
@@ -235,7 +253,7 @@ class PublishedMarts:
         with self._lock:
             self._retire_current()
 
-    def _enter(self) -> tuple[_OpenFile, duckdb.DuckDBPyConnection]:
+    def _enter(self) -> _OpenFile:
         # The pointer is read under the lock: a thread that read it before a flip cannot bring the old file back.
         with self._lock:
             name = self._read_pointer()
@@ -244,7 +262,11 @@ class PublishedMarts:
                 self._retire_current()
                 self._current = opened
             self._current.readers += 1
-            return self._current, self._current.connection.cursor()
+            return self._current
+
+    def _open_cursor(self, opened: _OpenFile) -> duckdb.DuckDBPyConnection:
+        with self._lock:  # a connection is for one thread at a time
+            return opened.connection.cursor()
 
     def _open_newest(self, name: str) -> _OpenFile:
         # A publish that keeps few files may remove one whose name was read a moment ago: there is a newer name by then.
