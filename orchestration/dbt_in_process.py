@@ -10,8 +10,7 @@ compiles. Models therefore must not use `var()` in `config()`.
 
 import contextlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from dbt_common.events.functions import msg_to_dict
 from ledger.settings import Settings
 from orchestration.advice import DbtFailed as DbtFailed
 from orchestration.definition_version import definition_version
+from orchestration.environment import changed_environment
 
 DBT_VERSION: str = _dbt_version
 RESULT_EVENTS = frozenset({"LogSeedResult", "LogModelResult", "LogTestResult"})
@@ -71,22 +71,6 @@ class DbtRun:
         return not self.failures and not self.skipped
 
 
-@contextlib.contextmanager
-def _environment(settings: Settings) -> Iterator[None]:
-    """Give dbt's profile the warehouse's path, and put the environment back."""
-    wanted = {"DEALBOOK_WAREHOUSE": str(settings.warehouse_path)}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 def release_warehouse() -> None:
     """Close dbt's DuckDB handle, which it keeps for the life of the process and which would lock the file."""
     environment = DuckDBConnectionManager._ENV
@@ -108,7 +92,7 @@ def _invoke(settings: Settings, command: Sequence[str], manifest: Any, on_event:
     settings.warehouse_path.parent.mkdir(parents=True, exist_ok=True)
     callbacks = [on_event] if on_event else []
     try:
-        with _environment(settings):
+        with changed_environment({"DEALBOOK_WAREHOUSE": str(settings.warehouse_path)}):
             result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke([*command, *_flags(settings)])
     finally:
         release_warehouse()

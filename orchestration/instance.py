@@ -5,13 +5,13 @@
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 
 from ledger.settings import Settings
+from orchestration.environment import changed_environment
 
 _DAGSTER_YAML = """\
 # Written by dealbook on first use; yours to edit. Runs, events and schedules are kept in SQLite in this folder.
@@ -84,15 +84,7 @@ def prepare_instance(settings: Settings) -> Path:
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open Dagster's records: the ones that the UI shows."""
     folder = prepare_instance(settings)
-    wanted = {"DAGSTER_HOME": str(folder.resolve()), "DAGSTER_DISABLE_TELEMETRY": "1"}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)  # the configuration names the folder by it
-    try:
-        with dg.DagsterInstance.from_config(str(folder)) as instance:
-            yield instance
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    # The configuration names the folder by its variable.
+    named = {"DAGSTER_HOME": str(folder.resolve()), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    with changed_environment(named), dg.DagsterInstance.from_config(str(folder)) as instance:
+        yield instance

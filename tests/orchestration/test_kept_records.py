@@ -69,6 +69,7 @@ def test_a_run_whose_file_made_room_goes_on(tmp_path: Path) -> None:
     for turn in range(3):
         for run_id in runs:
             events.store_event(_event(run_id, f"turn {turn}"))
+    assert len(events._engines) <= RUNS_KEPT + 1  # and the index
     for run_id in runs:
         assert [entry.user_message for entry in events.get_logs_for_run(run_id)] == ["turn 0", "turn 1", "turn 2"]
     events.dispose()
