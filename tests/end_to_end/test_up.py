@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Served, get_json, processes_of, read_json, serving
+from tests.support.commands import Served, get_json, left_running, processes_of, read_json, serving
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def test_up_brings_everything_and_loses_nothing(tmp_path: Path) -> None:
             assert first.interrupt() == 0
             assert "Stopped." in first.printed
             assert "Traceback" not in first.printed
-    assert processes_of(home) == []
+    assert left_running(home) == []
     before = read_json(home, "audit", "verify")
     assert before["findings"] == []
     with serving(home, tmp_path / "second.log", "up", "--no-dagster", DEALBOOK_PORT="0") as second:

@@ -72,6 +72,17 @@ class Served:
         return self.process.wait(seconds)
 
 
+def left_running(home: Path, seconds: float = 10) -> list[str]:
+    """Return what still runs of `home`, once nothing does or after some seconds.
+
+    Python's resource trackers, for one, end only when they see that their process has ended.
+    """
+    deadline = time.monotonic() + seconds
+    while (found := processes_of(home)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
 def processes_of(home: Path) -> list[str]:
     """Return the command lines of running processes whose state lies in `home` (empty where /proc is missing)."""
     found = []
