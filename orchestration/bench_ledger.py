@@ -12,12 +12,8 @@ import csv
 import json
 import os
 import shutil
-import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -28,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from rich.table import Table
 
-from ledger.log.entry import hash_leaf
 from ledger.settings import PROJECT_DIR, Settings
+from orchestration.bench_logs import land_log, lengthen_log, run_verb
 from orchestration.bench_models import alone, build_models, run_script, statements_of
 
 if TYPE_CHECKING:
@@ -91,8 +87,8 @@ def run_bench_ledger(settings: Settings, console: Console, *, deals: int = 2_000
     with tempfile.TemporaryDirectory(prefix="dealbook-bench-") as folder:
         place = Settings(home=Path(folder))
         console.print(f"sample of {deals:,} deals, and a refresh ...")
-        for verb in (["demo", "--deals", str(deals)], ["refresh"]):
-            _run(place, verb)
+        run_verb(place, "demo", "--deals", str(deals))
+        run_verb(place, "refresh")
         console.print("landing its log, many times over ...")
         entries, seconds, cpu = alone(partial(_land, place))[0]
         console.print("snapshots by a loop, and by the models ...")
@@ -129,12 +125,6 @@ def _run_statements(bare: Path, statements: list[str]) -> float:
         return time.process_time() - cpu
 
 
-def _run(place: Settings, verb: list[str]) -> None:
-    environment = {**os.environ, "DEALBOOK_HOME": str(place.home), "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "dealbook", *verb]
-    subprocess.run(command, env=environment, cwd=PROJECT_DIR, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (our own verbs)
-
-
 def _land(place: Settings) -> tuple[int, float, float]:
     """Land a long log in a warehouse of its own; return its entries, and the seconds and CPU seconds it took.
 
@@ -144,40 +134,13 @@ def _land(place: Settings) -> tuple[int, float, float]:
     from ledger.store import Ledger
 
     ledger = Ledger.open(settings=place)
-    land_new_entries(ledger, Settings(home=place.home / "landed").warehouse_path)
+    size = land_new_entries(ledger, Settings(home=place.home / "landed").warehouse_path).entries
     ledger.close()
     longer = Settings(home=place.home / "longer")
-    _repeat_log(place, longer)
-    ledger = Ledger.open(settings=longer)
+    lengthen_log(place, longer, -(-LANDED_ENTRIES // size) * size)
     started, cpu = time.monotonic(), time.process_time()
-    report = land_new_entries(ledger, longer.warehouse_path)
-    seconds, cpu = time.monotonic() - started, time.process_time() - cpu
-    ledger.close()
-    return report.entries, seconds, cpu
-
-
-def _repeat_log(short: Settings, longer: Settings) -> None:
-    """Make a ledger whose log holds the entries of another one again and again, with other ids and their hashes.
-
-    It is good for reading alone: neither its chains nor its tables follow from the entries.
-    """
-    longer.home.mkdir()
-    with closing(sqlite3.connect(short.home / "ledger.sqlite3")) as source:
-        source.execute("VACUUM INTO ?", [str(longer.home / "ledger.sqlite3")])
-    with closing(sqlite3.connect(longer.home / "ledger.sqlite3")) as log:
-        log.row_factory = sqlite3.Row
-        rows = [dict(row) for row in log.execute("SELECT * FROM audit_logs ORDER BY n")]
-        mark = rows[-1]["subject_id"][:4].encode()  # ids begin with the time: all of the sample's do with the same
-        add = f"INSERT INTO audit_logs ({', '.join(rows[0])}) VALUES ({', '.join(f':{name}' for name in rows[0])})"  # noqa: S608 (our own names)
-        for turn in range(1, -(-LANDED_ENTRIES // len(rows))):
-            log.executemany(add, (_again(row, turn, turn * len(rows), mark) for row in rows))
-        log.commit()
-
-
-def _again(row: dict[str, Any], turn: int, added: int, mark: bytes) -> dict[str, Any]:
-    body = row["body"].replace(mark, b"f%03x" % turn)
-    chain = f"{row['chain']}/{turn}"
-    return {**row, "n": row["n"] + added, "chain": chain, "body": body, "hash": hash_leaf(body)}
+    entries = land_log(longer)
+    return entries, time.monotonic() - started, time.process_time() - cpu
 
 
 def _last_day(place: Settings) -> date:

@@ -27,6 +27,7 @@ from rich.table import Table
 
 from ingestion.warehouse import MEMORY_LIMIT
 from ledger.settings import PROJECT_DIR, Settings
+from orchestration.bench_logs import land_log, lengthen_log, run_verb
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,10 +35,14 @@ if TYPE_CHECKING:
 DAYS = 1095
 LOG_SIZE = 2**40  # all of any log
 NEW_DAYS = 11  # one hundredth of three years
+SAMPLE_DEALS = 2_000
 MANY_DEALS = 50_000  # from here on one turn of each is enough, and long enough
 BY_HAND, ANEW, TESTS, PUBLISH = "SQL tuned by hand", "dbt, everything", "data tests", "publishing"
 ON_TOP, PUBLISH_ON_TOP = "dbt with data tests, on the last build", "publishing after that"
-WAYS = (BY_HAND, ANEW, TESTS, PUBLISH, ON_TOP, PUBLISH_ON_TOP)
+LAND, LAND_ON_TOP = "log to raw", "log to raw, a hundredth more"
+WAYS = (LAND, LAND_ON_TOP, BY_HAND, ANEW, TESTS, PUBLISH, ON_TOP, PUBLISH_ON_TOP)
+WHOLE, HUNDREDTH = (LAND, ANEW, TESTS, PUBLISH), (LAND_ON_TOP, ON_TOP, PUBLISH_ON_TOP)
+"""The steps of a full refresh, and of one after a hundredth of new days."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +64,22 @@ def run_bench_models(settings: Settings, console: Console, *, deals: int) -> lis
     """
     figures: list[ModelFigure] = []
     with tempfile.TemporaryDirectory(prefix="dealbook-bench-") as folder:
+        sample = Settings(home=Path(folder) / "sample")
+        run_verb(sample, "demo", "--deals", str(SAMPLE_DEALS))
         for size in sorted({max(deals // 100, 1), max(deals // 10, 1), deals}):
             console.print(f"models of {size:,} deals ...")
             place = Path(folder) / str(size)
-            figures += _measure_size(Settings(home=place), size, console)
+            figures += _measure_size(Settings(home=place), sample, size, console)
             shutil.rmtree(place)
     _report(settings, console, figures)
     return figures
 
 
-def _measure_size(place: Settings, deals: int, console: Console) -> list[ModelFigure]:
+def _measure_size(place: Settings, sample: Settings, deals: int, console: Console) -> list[ModelFigure]:
     """Build, test and publish the marts of one size; then eleven days later once more, on top of that.
 
-    The build and its yardstick take turns, twice where that is quick, and the lower of each counts.
+    The build and its yardstick take turns, twice where that is quick, and the lower of each counts. What is landed is
+    another log of as many entries: the agency's raw tables are made without one.
     """
     warehouse = place.warehouse_path
     warehouse.parent.mkdir(parents=True, exist_ok=True)
@@ -92,6 +100,11 @@ def _measure_size(place: Settings, deals: int, console: Console) -> list[ModelFi
             figures[way] = ModelFigure(way, deals, entries, seconds, cpu, peak)
         console.print(f"  {way}: {seconds:.1f} s, {cpu:.1f} CPU seconds, {peak:,.0f} MB")
 
+    log = Settings(home=place.home / "log")
+    for way, size in ((LAND, entries), (LAND_ON_TOP, entries + entries // 100)):
+        alone(partial(lengthen_log, sample, log, size))
+        measure(way, partial(land_log, log))
+    shutil.rmtree(log.home)
     for _ in range(2 if deals < MANY_DEALS else 1):
         shutil.copy(raw, warehouse)
         measure(BY_HAND, partial(_build_by_hand, warehouse, before))

@@ -164,7 +164,8 @@ def say_item(item: TimelineItem, view: DealView) -> tuple[str, list[str]]:
         case "deal.opened":
             return f"Opened in {wording.say(item.to_stage)}", _notes(data.get("stage_event", {}), "note")
         case "deal.stage_changed":
-            return f"{wording.say(item.from_stage)} → {wording.say(item.to_stage)}", _notes(data["stage_event"], "note")
+            words = [*_changes({"set": _said_beside_stage(data)}), *_notes(data["stage_event"], "note")]
+            return f"{wording.say(item.from_stage)} → {wording.say(item.to_stage)}", words
         case "deal.reopened":
             return f"Reopened into {wording.say(item.to_stage)}", _notes(data["stage_event"], "note")
         case "deal.cancelled":
@@ -237,6 +238,12 @@ def _notes(owner: Mapping[str, Any], key: str) -> list[str]:
     if key not in owner:
         return []
     return [owner[key] if owner[key] is not None else REDACTED]
+
+
+def _said_beside_stage(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a move says beside its stage: the day of a closing, the confidence that a CRM's history states."""
+    beside = ("actual_close_date", "confidence")
+    return {column: value for column, value in data["set"].items() if column in beside and value is not None}
 
 
 def _changes(data: Mapping[str, Any]) -> list[str]:

@@ -6,18 +6,21 @@ import random
 import subprocess
 import sys
 import zipfile
+from datetime import timedelta
+from decimal import Decimal
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from ledger import deals
 from ledger.actors import SYSTEM
 from ledger.dossier import making, verify
 from ledger.dossier.making import make_dossier, write_proof
 from ledger.errors import DealNotFound, LedgerNotAnswering, LogNotContinued, NotPermitted
+from ledger.imported import ImportedStage
 from ledger.log.checkpoint import make_checkpoint, read_leaves
 from ledger.log.key_changes import revoke_key, rotate_key
 from ledger.log.keys import trusted_keys
@@ -25,7 +28,9 @@ from ledger.log.notes import Checkpoint
 from ledger.log.tree import HashTree
 from ledger.settings import Settings
 from ledger.store import Ledger, initialise
-from tests.support.ledger import Staff, open_some_deal, run
+from ledger.tables import AgentDeal
+from ledger.vocabulary import PipelineStage
+from tests.support.ledger import LONG_AGO, Staff, import_items, imported_deal, open_some_deal, run
 from tests.support.living_ledger import Life, append_deals, live, tamper
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u202egnp"
@@ -250,6 +255,23 @@ def test_the_page_shows_a_person_s_words_as_words(ledger: Ledger, staff: Staff) 
     assert not {"img", "iframe", "link", "object", "a"} & set(page.elements)
     assert page.words.count(HOSTILE) >= 3, "title, description and reason, each as it was written"
     assert "Anna Lim" in page.words
+    assert check(found, keys_of(ledger)).exit_code == 0
+
+
+def test_a_confidence_that_came_with_a_move_is_told_with_it(ledger: Ledger, staff: Staff) -> None:
+    """A CRM's history says what was stated when: the page says it of that move, and of no other."""
+    path = [
+        ImportedStage(PipelineStage.LEAD_CAPTURED, LONG_AGO),
+        ImportedStage(PipelineStage.PROPOSAL, LONG_AGO + timedelta(days=1), confidence=Decimal("0.45")),
+    ]
+    import_items(ledger, "deals", [imported_deal(staff.agent, stages=path)])
+    with ledger.read() as session:
+        [deal_id] = session.scalars(select(AgentDeal.id))
+    found = unpack(make_dossier(ledger, staff.agent, deal_id).content)
+    page = _Page()
+    page.feed(found["timeline.html"].decode())
+    assert page.words.count("45 %") == 1
+    assert page.words.index("moved to stage “proposal”") < page.words.index("45 %")
     assert check(found, keys_of(ledger)).exit_code == 0
 
 

@@ -12,6 +12,7 @@ from ingestion.landing import check_completeness, land_new_entries, log_size
 from ledger.settings import PROJECT_DIR, Settings
 from ledger.store import Ledger
 from orchestration import bench_ledger
+from orchestration.bench_logs import land_log, lengthen_log
 from orchestration.bench_models import build_models
 
 
@@ -39,16 +40,18 @@ def test_the_loop_and_the_models_agree_on_every_agent_and_day(built: Settings) -
     assert loop.cpu_seconds > 0
 
 
-def test_the_long_log_that_is_landed_is_sound(built: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_long_log_that_is_landed_is_sound(built: Settings) -> None:
     """Its entries prove themselves and keep their contracts, again and again: what is measured is ordinary work."""
     short = Ledger.open(settings=built)
     size = log_size(short)
     short.close()
-    monkeypatch.setattr(bench_ledger, "LANDED_ENTRIES", 3 * size)
     longer = Settings(home=built.home / "longer")
-    bench_ledger._repeat_log(built, longer)
+    lengthen_log(built, longer, 2 * size + 1)
+    assert land_log(longer) == 2 * size + 1
+    lengthen_log(built, longer, 3 * size)
+    assert land_log(longer) == size - 1
     ledger = Ledger.open(settings=longer)
-    assert land_new_entries(ledger, longer.warehouse_path).entries == 3 * size
+    assert log_size(ledger) == 3 * size
     assert check_completeness(ledger, longer.warehouse_path).is_complete
     ledger.close()
 

@@ -121,6 +121,12 @@ def test_a_deal_closes_on_the_day_that_is_given(ledger: Ledger, settings: Settin
     move(ledger, anna, deal_id, PipelineStage.CLOSED_WON, closed_on=today - timedelta(days=3))
     with ledger.read() as session:
         assert get_deal(session, SYSTEM, deal_id).actual_close_date == today - timedelta(days=3)
+    view = view_of(ledger, settings, SYSTEM, deal_id)
+    assert [lines for _, lines in (say_item(item, view) for item in view.timeline)] == [
+        [],
+        [],
+        [f"Closed on: {today - timedelta(days=3)}"],
+    ]
 
 
 def test_a_move_from_an_old_picture_is_refused(ledger: Ledger, people: People) -> None:
