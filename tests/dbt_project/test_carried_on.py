@@ -85,10 +85,7 @@ def agency(whole: Agency, tmp_path: Path) -> Agency:
     """A copy that a test may build on."""
     home = tmp_path / "home"
     shutil.copytree(whole.workshop.settings.home, home)
-    workshop = Workshop.__new__(Workshop)
-    workshop.settings = Settings(home=home)
-    workshop.manifest = load_manifest(workshop.settings)
-    return Agency(workshop, whole.built)
+    return Agency(Workshop(home), whole.built)
 
 
 def test_one_late_entry_writes_the_rows_of_one_deal_and_the_later_days_of_its_agents(agency: Agency) -> None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from ingestion.mart_digests import MartDigest, digest_mart, list_marts
 from ledger.settings import Settings
-from orchestration.dbt_in_process import load_manifest, run_dbt
+from orchestration.dbt_in_process import run_dbt
 from tests.support.campaigns import is_soak, rounds, size
+from tests.support.dbt_runs import parse_project
 from tests.support.random_histories import DAYS, EVENTS, FIRST_DAY, Event, write_history
 
 COMMAND = ["build", "--no-write-json", "--resource-type", "model", "--resource-type", "seed"]
@@ -39,7 +40,7 @@ class Workshop:
 
     def __init__(self, home: Path) -> None:
         self.settings = Settings(home=home)
-        self.manifest = load_manifest(self.settings)
+        self.manifest = parse_project()
 
     def write(self, events: list[Event]) -> int:
         """Make a new warehouse with the raw facts of a history; return its log size."""

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from ledger.settings import PROJECT_DIR, Settings
-from orchestration.dbt_in_process import load_manifest, run_dbt
+from orchestration.dbt_in_process import run_dbt
 from orchestration.hand_tuned import build_marts_by_hand
 from tests.support.campaigns import is_soak, rounds
 from tests.support.commands import run_dealbook
+from tests.support.dbt_runs import parse_project
 from tests.support.random_histories import DAYS, EVENTS, FIRST_DAY, Event, write_history
 from tests.support.raw_tables import create_raw_tables, synthesize
 
@@ -29,7 +30,7 @@ class Both:
         self.settings = Settings(home=home)
         self.settings.warehouse_path.parent.mkdir(parents=True, exist_ok=True)
         self.by_hand = home / "by_hand.duckdb"
-        self.manifest = load_manifest(self.settings)
+        self.manifest = parse_project()
 
     def compare(self, day: date, log_size: int = 2**40) -> dict[str, int]:
         """Return the rows of each mart; fails with the first rows that only one of the two has."""

@@ -2,16 +2,30 @@
 
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.dbt_in_process import release_warehouse
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "dbt_project"
+
+
+@cache
+def parse_project() -> Manifest:
+    """Return the project as dbt reads it, once for all tests of a process: no variable and no path is part of that."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DEALBOOK_WAREHOUSE", "warehouse.duckdb")
+        folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+        outcome = dbtRunner().invoke(["--quiet", "--log-level-file", "none", "parse", "--no-write-json", *folders])
+        release_warehouse()
+    assert isinstance(outcome.result, Manifest), outcome.exception
+    return outcome.result
 
 
 class Warehouse:
@@ -35,7 +49,8 @@ class Warehouse:
             environment.setenv("DEALBOOK_WAREHOUSE", str(self.path))
             environment.setenv("DBT_TARGET_PATH", str(self.target))
             folders = ["--project-dir", str(self.project), "--profiles-dir", str(self.project)]
-            outcome = dbtRunner().invoke(
+            parsed = parse_project() if self.project == PROJECT else None
+            outcome = dbtRunner(manifest=parsed).invoke(
                 ["--quiet", "--log-level-file", "none", *arguments, *folders, "--vars", json.dumps(facts)]
             )
             release_warehouse()
