@@ -28,6 +28,7 @@ from rich.table import Table
 from ingestion.warehouse import MEMORY_LIMIT
 from ledger.settings import PROJECT_DIR, Settings
 from orchestration.bench_logs import land_log, lengthen_log, run_verb
+from orchestration.environment import statement_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -219,6 +220,7 @@ def run_script(path: Path, statements: list[str]) -> None:
     """Run the statements one after the other, with the settings that dbt's profile has."""
     with duckdb.connect(path) as connection:
         _set_up(connection)
+        connection.execute(f"SET threads = {statement_threads()}")
         for schema in ("staging", "intermediate", "marts"):
             connection.execute(f"CREATE SCHEMA {schema}")
         for statement in statements:

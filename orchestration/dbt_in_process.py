@@ -27,7 +27,7 @@ from dbt_common.events.functions import msg_to_dict
 from ledger.settings import Settings
 from orchestration.advice import DbtFailed as DbtFailed
 from orchestration.definition_version import definition_version
-from orchestration.environment import changed_environment
+from orchestration.environment import changed_environment, profile_environment
 
 DBT_VERSION: str = _dbt_version
 RESULT_EVENTS = frozenset({"LogSeedResult", "LogModelResult", "LogTestResult"})
@@ -92,7 +92,7 @@ def _invoke(settings: Settings, command: Sequence[str], manifest: Any, on_event:
     settings.warehouse_path.parent.mkdir(parents=True, exist_ok=True)
     callbacks = [on_event] if on_event else []
     try:
-        with changed_environment({"DEALBOOK_WAREHOUSE": str(settings.warehouse_path)}):
+        with changed_environment(profile_environment(settings.warehouse_path)):
             result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke([*command, *_flags(settings)])
     finally:
         release_warehouse()
