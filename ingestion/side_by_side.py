@@ -25,7 +25,7 @@ def use_one_thread_each(connection: duckdb.DuckDBPyConnection) -> None:
 
     So it is for all who have the database open in this process, until `RESET threads`.
     """
-    if not _has_large_table(connection):
+    if not has_large_table(connection):
         connection.execute("SET threads = 1")
 
 
@@ -38,7 +38,7 @@ def side_by_side(
 
     What works at the same time has connections of its own to the same databases. An error, or Ctrl-C, stops the rest.
     """
-    if _has_large_table(connection):
+    if has_large_table(connection):
         return [work(connection, item) for item in items]
     [(zone,)] = connection.execute("SELECT current_setting('TimeZone')").fetchall()
     cursors = [connection.cursor() for _ in range(AT_ONCE)]
@@ -71,6 +71,7 @@ def side_by_side(
             cursor.close()
 
 
-def _has_large_table(connection: duckdb.DuckDBPyConnection) -> bool:
+def has_large_table(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a table of the current database is so large that its statements are worth all processors."""
     query = f"FROM duckdb_tables() WHERE database_name = current_database() AND estimated_size >= {LARGE}"
     return bool(connection.execute(query).fetchall())

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from ledger.settings import PROJECT_DIR, Settings
 from orchestration.bench_models import alone
-from orchestration.environment import profile_environment
+from orchestration.environment import profile_environment, statement_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,8 @@ def _measure_dbt_build(home: Path, copy: Path, environment: dict[str, str]) -> t
     command = [str(Path(sys.executable).parent / "dbt"), "build", "--exclude-resource-type", "unit_test", "--quiet"]
     command += ["--project-dir", str(PROJECT_DIR / "dbt_project"), "--profiles-dir", str(PROJECT_DIR / "dbt_project")]
     command += ["--vars", json.dumps(variables)]
-    paths = profile_environment(copy / "warehouse.duckdb") | {"DBT_TARGET_PATH": str(copy / "dbt")}
+    threads = statement_threads(copy / "warehouse.duckdb")
+    paths = profile_environment(copy / "warehouse.duckdb", threads) | {"DBT_TARGET_PATH": str(copy / "dbt")}
     paths |= {"DBT_LOG_PATH": str(copy / "logs"), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     _measure(command, {**environment, **paths})
     return _measure(command, {**environment, **paths})

@@ -218,9 +218,10 @@ def script_of(place: Settings, manifest: Any, mart: str) -> list[str]:
 
 def run_script(path: Path, statements: list[str]) -> None:
     """Run the statements one after the other, with the settings that dbt's profile has."""
+    threads = statement_threads(path)
     with duckdb.connect(path) as connection:
         _set_up(connection)
-        connection.execute(f"SET threads = {statement_threads()}")
+        connection.execute(f"SET threads = {threads}")
         for schema in ("staging", "intermediate", "marts"):
             connection.execute(f"CREATE SCHEMA {schema}")
         for statement in statements:

@@ -27,7 +27,7 @@ from dbt_common.events.functions import msg_to_dict
 from ledger.settings import Settings
 from orchestration.advice import DbtFailed as DbtFailed
 from orchestration.definition_version import definition_version
-from orchestration.environment import changed_environment, profile_environment
+from orchestration.environment import changed_environment, profile_environment, statement_threads
 
 DBT_VERSION: str = _dbt_version
 RESULT_EVENTS = frozenset({"LogSeedResult", "LogModelResult", "LogTestResult"})
@@ -87,12 +87,19 @@ def _flags(settings: Settings) -> list[str]:
     return [*places, *quiet, "--no-send-anonymous-usage-stats", "--no-version-check"]
 
 
-def _invoke(settings: Settings, command: Sequence[str], manifest: Any, on_event: Callable[[Any], None] | None) -> Any:
+def _invoke(
+    settings: Settings,
+    command: Sequence[str],
+    manifest: Any,
+    on_event: Callable[[Any], None] | None,
+    *,
+    threads: int = 1,
+) -> Any:
     settings.dbt_target_dir.mkdir(parents=True, exist_ok=True)
     settings.warehouse_path.parent.mkdir(parents=True, exist_ok=True)
     callbacks = [on_event] if on_event else []
     try:
-        with changed_environment(profile_environment(settings.warehouse_path)):
+        with changed_environment(profile_environment(settings.warehouse_path, threads)):
             result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke([*command, *_flags(settings)])
     finally:
         release_warehouse()
@@ -170,7 +177,9 @@ def run_dbt(
                 on_result(event)
 
     arguments = [*command, *(["--vars", json.dumps(dict(variables))] if variables else [])]
-    outcome = _invoke(settings, arguments, manifest, collect).result
+    is_on_top = bool(variables and variables.get("built_log_size"))
+    threads = statement_threads(settings.warehouse_path, is_whole=not is_on_top)
+    outcome = _invoke(settings, arguments, manifest, collect, threads=threads).result
     if outcome is None:
         raise DbtFailed(f"dbt {command[0]} gave no result")
     failures = [_describe(result) for result in outcome.results if str(result.status) not in _PASSED | {"skipped"}]

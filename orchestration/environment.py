@@ -24,12 +24,21 @@ def changed_environment(wanted: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def profile_environment(warehouse_path: Path) -> dict[str, str]:
+def profile_environment(warehouse_path: Path, threads: int = 1) -> dict[str, str]:
     """Return what dbt's profile reads: which file, and how many threads a statement gets."""
-    return {"DEALBOOK_WAREHOUSE": str(warehouse_path), "DEALBOOK_STATEMENT_THREADS": str(statement_threads())}
+    return {"DEALBOOK_WAREHOUSE": str(warehouse_path), "DEALBOOK_STATEMENT_THREADS": str(threads)}
 
 
-def statement_threads() -> int:
-    """Return the processors that a statement gets while dbt works on `NODES_AT_A_TIME`."""
+def statement_threads(warehouse_path: Path, *, is_whole: bool = True) -> int:
+    """Return the processors that a statement of a dbt run gets: its share while dbt works on several nodes, or all of
+    them where the run computes everything and a table is large. Waits its turn to look into the warehouse then.
+    """
+    from ingestion.side_by_side import has_large_table
+    from ingestion.warehouse import open_warehouse
+
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if is_whole and warehouse_path.exists():
+        with open_warehouse(warehouse_path) as warehouse:
+            if has_large_table(warehouse):
+                return processors
     return max(1, processors // NODES_AT_A_TIME)

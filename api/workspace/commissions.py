@@ -209,10 +209,10 @@ class _Page:
                     ]
                 )
             with head:
-                number = f"{len(queue.rows):,}{' or more' if queue.has_more else ''}"
-                text("span", number, "stage-count num", aria_label=f"{number} commissions")
                 if is_bulk:
                     self._bulk.draw_button()
+                number = f"{len(queue.rows):,}{' or more' if queue.has_more else ''}"
+                text("span", number, "stage-count num", aria_label=f"{number} commissions")
             with box("div", "table-scroll"), box("table", "table"):
                 with box("thead"), box("tr"):
                     for words in ("Deal", "Agent", "Type"):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -265,4 +265,4 @@ def _figure(column: str, value: Any) -> str:
         return f"{Decimal(value) * 100:.2f} %".replace(".00 %", " %")
     if column in ("asset_type", "deal_type"):
         return wording.say(value)
-    return str(value)
+    return wording.day(date.fromisoformat(value)) if column.endswith("_date") else str(value)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -86,7 +87,7 @@ class Publications:
     def _draw_run(self, run: dict[str, Any], found: _Runs) -> None:
         publication = found.publications.get(str(run.get("publication") or ""))
         with box("tr", data_outcome=str(run.get("outcome")), data_publication=publication.name if publication else ""):
-            cell(str(run.get("timestamp", ""))[:16].replace("T", " ") + " UTC", is_text=True)
+            self._draw_time(_time_of(run))
             with box("td", "text"):
                 outcome = str(run.get("outcome") or "unknown").replace("_", " ")
                 text("span", outcome, "status", data_status="disputed" if outcome == "failed" else "")
@@ -98,9 +99,17 @@ class Publications:
             cell(_number(run.get("rows_published")))
             self._draw_offer(publication, found)
 
+    def _draw_time(self, at: datetime | None) -> None:
+        """Draw a time as the log's entries have it: the business time, and UTC where one points at it."""
+        if at is None:
+            cell(wording.NOTHING, is_text=True)
+        else:
+            local = at.astimezone(self._visit.workspace.settings.time_zone)
+            cell(f"{local:%Y-%m-%d %H:%M}", is_text=True, title=f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
+
     def _draw_publication(self, publication: Publication, found: _Runs) -> None:
         with box("tr", data_outcome="published", data_publication=publication.name):
-            cell(f"{publication.published_at:%Y-%m-%d %H:%M} UTC", is_text=True)
+            self._draw_time(publication.published_at)
             with box("td", "text"):
                 text("span", "published", "status")
             cell(wording.NOTHING, is_text=True, title="No record of its run is left")
@@ -112,7 +121,7 @@ class Publications:
     def _draw_rollback(self, flip: Flip, found: _Runs) -> None:
         publication = found.publications.get(flip.to)
         with box("tr", data_outcome="rollback"):
-            cell(f"{flip.at:%Y-%m-%d %H:%M} UTC", is_text=True)
+            self._draw_time(flip.at)
             with box("td", "text"):
                 text("span", "rolled back", "status", data_status="disputed")
             cell(flip.by or wording.NOTHING, is_text=True)
@@ -159,6 +168,15 @@ class Publications:
         self._place.clear()
         with self._place:
             self._show(found)
+
+
+def _time_of(run: dict[str, Any]) -> datetime | None:
+    """When a run ended, if its record says so with a zone."""
+    try:
+        at = datetime.fromisoformat(str(run.get("timestamp")))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _number(value: object) -> str:

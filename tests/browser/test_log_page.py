@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
-from ingestion.publishing import Publication
+from ingestion.publishing import Publication, list_publications
 from ledger.access import SYSTEM, create_user
 from ledger.deal_rules import NewDeal
 from ledger.deals import open_deal
@@ -93,6 +93,10 @@ def test_older_numbers_are_shown_again_when_a_manager_says_so(
     """It asks first; then readers get the older file, and the page says which one is shown."""
     page = open_log(visitors, own_office)
     expect(page.locator(".freshness")).to_contain_text("log 200")
+    newest = list_publications(own_office.settings.published_dir)[0]
+    when = page.locator(f'tr[data-publication="{newest.name}"] td').first
+    expect(when).to_have_text(f"{newest.published_at.astimezone(own_office.settings.time_zone):%Y-%m-%d %H:%M}")
+    expect(when).to_have_attribute("title", f"{newest.published_at:%Y-%m-%d %H:%M} UTC")
     page.get_by_role("button", name=re.compile("^Show the numbers of")).click()
     dialog = page.get_by_role("dialog", name="Roll back the numbers")
     expect(dialog).to_contain_text("over 100 entries")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from api.workspace import moves
+from api.workspace import moves, wording
 from api.workspace.board import BoardReader, read_stage_rules
 from api.workspace.commissions import read_queues
 from api.workspace.deal_view import DealView, duration, read_deal, say_item
@@ -125,7 +125,7 @@ def test_a_deal_closes_on_the_day_that_is_given(ledger: Ledger, settings: Settin
     assert [lines for _, lines in (say_item(item, view) for item in view.timeline)] == [
         [],
         [],
-        [f"Closed on: {today - timedelta(days=3)}"],
+        [f"Closed on: {wording.day(today - timedelta(days=3))}"],
     ]
 
 
