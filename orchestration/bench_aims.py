@@ -70,6 +70,7 @@ def read_aims(folder: Path) -> Iterator[Aim]:
     if figures := _read(folder / "ledger.json"):
         yield Aim("log to raw", 300_000, figures["landed_per_second"], "entries/s", is_floor=True)
         yield Aim("an agent's day by a loop / by the models, work alone", 1_000, figures["work_ratio"], is_floor=True)
+        yield Aim("the same with 1,000 deals an agent", 1_000, figures["dense_ratio"], is_floor=True)
         yield Aim("90 days by a loop / a dbt build, whole commands", 1_000, figures["command_ratio"], is_floor=True)
     if figures := _read(folder / "models.json"):
         yield from _read_models(figures)

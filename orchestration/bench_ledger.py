@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DAYS = 90
+DEALS_OF_DENSE = 1_000  # an agent, as in the models at size
 MEASURED_DAYS = (0, 45, 89)  # before the last
 LANDED_ENTRIES = 300_000  # at least; of fewer, what happens once is the larger part
 CENT = Decimal("0.01")
@@ -43,7 +44,8 @@ class LedgerFigures:
 
     `loop_seconds` is an agent's day in the loop, without its start; `snapshot_seconds` the statements of the snapshots
     and of what they read, for all `agent_days`; `command_seconds` a process that builds all marts by dbt, start
-    included, and `loop_start_seconds` what the loop's process takes before its first agent.
+    included, and `loop_start_seconds` what the loop's process takes before its first agent. `dense_...` are an agent's
+    day where an agent has `DEALS_OF_DENSE` deals.
     """
 
     entries: int
@@ -55,6 +57,8 @@ class LedgerFigures:
     loop_start_seconds: float
     snapshot_seconds: float
     command_seconds: float
+    dense_loop_seconds: float
+    dense_snapshot_seconds: float
 
     @property
     def looped(self) -> int:
@@ -65,6 +69,11 @@ class LedgerFigures:
     def work_ratio(self) -> float:
         """CPU time of an agent's day in the loop, as a multiple of one in the statements."""
         return self.loop_seconds / (self.snapshot_seconds / self.agent_days)
+
+    @property
+    def dense_ratio(self) -> float:
+        """The same where agents have as many deals as in the models at size."""
+        return self.dense_loop_seconds / self.dense_snapshot_seconds
 
     @property
     def command_ratio(self) -> float:
@@ -85,22 +94,20 @@ class LoopRun:
 def run_bench_ledger(settings: Settings, console: Console, *, deals: int = 2_000) -> LedgerFigures:
     """Measure landing and the loop on a sample of `deals`; print the table, and keep it in `settings.home/bench/`."""
     with tempfile.TemporaryDirectory(prefix="dealbook-bench-") as folder:
-        place = Settings(home=Path(folder))
+        place, dense = (Settings(home=Path(folder) / name) for name in ("sample", "dense"))
         console.print(f"sample of {deals:,} deals, and a refresh ...")
         run_verb(place, "demo", "--deals", str(deals))
         run_verb(place, "refresh")
         console.print("landing its log, many times over ...")
         entries, seconds, cpu = alone(partial(_land, place))[0]
         console.print("snapshots by a loop, and by the models ...")
-        loop, _, loop_process_cpu, _ = alone(partial(loop_over, place))
-        last_day, landed = _last_day(place), Settings(home=place.home / "landed")
-        alone(partial(build_models, landed, ["seed"], last_day))
-        bare = Settings(home=place.home / "bare").warehouse_path  # statements name the database after its file
-        bare.parent.mkdir(parents=True)
-        shutil.copy(landed.warehouse_path, bare)
-        _, _, command_cpu, _ = alone(partial(build_models, landed, ["model"], last_day))
-        statements = alone(partial(statements_of, landed, "agent_performance_snapshots"))[0]
-        snapshot_cpu = min(alone(partial(_run_statements, bare, statements))[0] for _ in range(3))
+        loop, loop_process_cpu, snapshot_cpu, command_cpu = _compare(place)
+        agents = max(deals // DEALS_OF_DENSE, 1)
+        console.print(f"the same of {agents} agents ...")
+        run_verb(dense, "demo", "--deals", str(deals), "--agents", str(agents))
+        run_verb(dense, "refresh")
+        alone(partial(_land_sample, dense))
+        dense_loop, _, dense_snapshot_cpu, _ = _compare(dense)
         figures = LedgerFigures(
             entries=entries,
             landed_per_second=entries / seconds,
@@ -111,9 +118,31 @@ def run_bench_ledger(settings: Settings, console: Console, *, deals: int = 2_000
             loop_start_seconds=loop_process_cpu - loop.cpu_seconds,
             snapshot_seconds=snapshot_cpu,
             command_seconds=command_cpu,
+            dense_loop_seconds=dense_loop.cpu_seconds / dense_loop.made,
+            dense_snapshot_seconds=dense_snapshot_cpu / dense_loop.agent_days,
         )
     _report(settings, console, figures, deals)
     return figures
+
+
+def _compare(place: Settings) -> tuple[LoopRun, float, float, float]:
+    """Make snapshots both ways where the log was landed; return the loop's figures and the CPU seconds of its process,
+    of the statements, and of a whole build.
+    """
+    loop, _, loop_process_cpu, _ = alone(partial(loop_over, place))
+    last_day, landed = _last_day(place), _landed(place)
+    alone(partial(build_models, landed, ["seed"], last_day))
+    bare = Settings(home=place.home / "bare").warehouse_path  # statements name the database after its file
+    bare.parent.mkdir(parents=True)
+    shutil.copy(landed.warehouse_path, bare)
+    _, _, command_cpu, _ = alone(partial(build_models, landed, ["model"], last_day))
+    statements = alone(partial(statements_of, landed, "agent_performance_snapshots"))[0]
+    snapshot_cpu = min(alone(partial(_run_statements, bare, statements))[0] for _ in range(3))
+    return loop, loop_process_cpu, snapshot_cpu, command_cpu
+
+
+def _landed(place: Settings) -> Settings:
+    return Settings(home=place.home / "landed")
 
 
 def _run_statements(bare: Path, statements: list[str]) -> float:
@@ -130,17 +159,24 @@ def _land(place: Settings) -> tuple[int, float, float]:
 
     The sample's own log is landed first: for the models, and so that what has to be imported for it is there before.
     """
-    from ingestion.landing import land_new_entries
-    from ledger.store import Ledger
-
-    ledger = Ledger.open(settings=place)
-    size = land_new_entries(ledger, Settings(home=place.home / "landed").warehouse_path).entries
-    ledger.close()
+    size = _land_sample(place)
     longer = Settings(home=place.home / "longer")
     lengthen_log(place, longer, -(-LANDED_ENTRIES // size) * size)
     started, cpu = time.monotonic(), time.process_time()
     entries = land_log(longer)
     return entries, time.monotonic() - started, time.process_time() - cpu
+
+
+def _land_sample(place: Settings) -> int:
+    """Land the sample's log in a warehouse without references, and return how many entries it has."""
+    from ingestion.landing import land_new_entries
+    from ledger.store import Ledger
+
+    ledger = Ledger.open(settings=place)
+    try:
+        return land_new_entries(ledger, _landed(place).warehouse_path).entries
+    finally:
+        ledger.close()
 
 
 def _last_day(place: Settings) -> date:
@@ -226,6 +262,7 @@ def _report(settings: Settings, console: Console, figures: LedgerFigures, deals:
         ("  loop: an agent's day", f"{figures.loop_seconds * 1000:.2f} CPU ms"),
         (f"  statements of the snapshots: an agent's day, of {figures.agent_days:,}", f"{day * 1000:.4f} CPU ms"),
         ("  the loop takes", f"{figures.work_ratio:,.0f} times as long"),
+        (f"  where an agent has {DEALS_OF_DENSE:,} deals", f"{figures.dense_ratio:,.0f} times as long"),
         (f"whole commands, start counted, for {question}", ""),
         ("  loop, scaled", f"{figures.loop_start_seconds + looped:,.1f} CPU s"),
         ("  dbt, all marts and all days", f"{figures.command_seconds:.1f} CPU s"),
@@ -239,6 +276,6 @@ def _report(settings: Settings, console: Console, figures: LedgerFigures, deals:
     console.print(table)
     target = settings.home / "bench"
     target.mkdir(parents=True, exist_ok=True)
-    ratios = {"work_ratio": figures.work_ratio, "command_ratio": figures.command_ratio}
+    ratios = {name: getattr(figures, name) for name in ("work_ratio", "dense_ratio", "command_ratio")}
     (target / "ledger.json").write_text(json.dumps(asdict(figures) | ratios, indent=2) + "\n")
     console.print(f"Figures: {target / 'ledger.json'}")

@@ -79,6 +79,9 @@ def test_ratios_are_of_like_with_like() -> None:
         loop_start_seconds=1,
         snapshot_seconds=0.5,
         command_seconds=5,
+        dense_loop_seconds=0.3,
+        dense_snapshot_seconds=0.001,
     )
     assert figures.work_ratio == pytest.approx(0.01 / 0.0005)
+    assert figures.dense_ratio == pytest.approx(300)
     assert figures.command_ratio == pytest.approx((1 + 10 * bench_ledger.DAYS * 0.01) / 5)
