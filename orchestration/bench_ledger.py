@@ -106,7 +106,7 @@ def run_bench_ledger(settings: Settings, console: Console, *, deals: int = 2_000
         console.print(f"the same of {agents} agents ...")
         run_verb(dense, "demo", "--deals", str(deals), "--agents", str(agents))
         run_verb(dense, "refresh")
-        alone(partial(_land_sample, dense))
+        alone(partial(land_log, dense, _landed(dense).warehouse_path))
         dense_loop, _, dense_snapshot_cpu, _ = _compare(dense)
         figures = LedgerFigures(
             entries=entries,
@@ -142,6 +142,7 @@ def _compare(place: Settings) -> tuple[LoopRun, float, float, float]:
 
 
 def _landed(place: Settings) -> Settings:
+    """Where the sample's log is landed a second time, without references."""
     return Settings(home=place.home / "landed")
 
 
@@ -159,24 +160,12 @@ def _land(place: Settings) -> tuple[int, float, float]:
 
     The sample's own log is landed first: for the models, and so that what has to be imported for it is there before.
     """
-    size = _land_sample(place)
+    size = land_log(place, _landed(place).warehouse_path)
     longer = Settings(home=place.home / "longer")
     lengthen_log(place, longer, -(-LANDED_ENTRIES // size) * size)
     started, cpu = time.monotonic(), time.process_time()
     entries = land_log(longer)
     return entries, time.monotonic() - started, time.process_time() - cpu
-
-
-def _land_sample(place: Settings) -> int:
-    """Land the sample's log in a warehouse without references, and return how many entries it has."""
-    from ingestion.landing import land_new_entries
-    from ledger.store import Ledger
-
-    ledger = Ledger.open(settings=place)
-    try:
-        return land_new_entries(ledger, _landed(place).warehouse_path).entries
-    finally:
-        ledger.close()
 
 
 def _last_day(place: Settings) -> date:

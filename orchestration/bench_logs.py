@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from ledger.log.entry import hash_leaf
@@ -49,13 +50,13 @@ def _repeated(rows: list[dict[str, Any]], start: int, end: int) -> Iterator[dict
         yield {**row, "n": n, "chain": f"{row['chain']}/{turn}", "body": body, "hash": hash_leaf(body)}
 
 
-def land_log(place: Settings) -> int:
-    """Land what the warehouse does not have yet, and return how many entries that was."""
+def land_log(place: Settings, warehouse_path: Path | None = None) -> int:
+    """Land what the warehouse, its own unless another is given, does not have yet; return how many entries that was."""
     from ingestion.landing import land_new_entries
     from ledger.store import Ledger
 
     ledger = Ledger.open(settings=place)
     try:
-        return land_new_entries(ledger, place.warehouse_path).entries
+        return land_new_entries(ledger, warehouse_path or place.warehouse_path).entries
     finally:
         ledger.close()

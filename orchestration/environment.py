@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import duckdb
+
 NODES_AT_A_TIME = 2
 """How many nodes dbt works on at a time, as its profile says."""
 
@@ -29,6 +31,13 @@ def profile_environment(warehouse_path: Path, threads: int = 1) -> dict[str, str
     return {"DEALBOOK_WAREHOUSE": str(warehouse_path), "DEALBOOK_STATEMENT_THREADS": str(threads)}
 
 
+def count_processors() -> int:
+    """Return how many processors this process may use, as DuckDB counts them."""
+    with duckdb.connect() as connection:
+        [(threads,)] = connection.execute("SELECT current_setting('threads')").fetchall()
+    return int(threads)
+
+
 def statement_threads(warehouse_path: Path, *, is_whole: bool = True) -> int:
     """Return the processors that a statement of a dbt run gets: its share while dbt works on several nodes, or all of
     them where the run computes everything and a table is large. Waits its turn to look into the warehouse then.
@@ -36,7 +45,7 @@ def statement_threads(warehouse_path: Path, *, is_whole: bool = True) -> int:
     from ingestion.side_by_side import has_large_table
     from ingestion.warehouse import open_warehouse
 
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = count_processors()
     if is_whole and warehouse_path.exists():
         with open_warehouse(warehouse_path) as warehouse:
             if has_large_table(warehouse):

@@ -162,12 +162,11 @@ def say_item(item: TimelineItem, view: DealView) -> tuple[str, list[str]]:
     data = item.data
     match item.kind:
         case "deal.opened":
-            return f"Opened in {wording.say(item.to_stage)}", _notes(data.get("stage_event", {}), "note")
+            return f"Opened in {wording.say(item.to_stage)}", _said_with_stage(data)
         case "deal.stage_changed":
-            words = [*_changes({"set": _said_beside_stage(data)}), *_notes(data["stage_event"], "note")]
-            return f"{wording.say(item.from_stage)} → {wording.say(item.to_stage)}", words
+            return f"{wording.say(item.from_stage)} → {wording.say(item.to_stage)}", _said_with_stage(data)
         case "deal.reopened":
-            return f"Reopened into {wording.say(item.to_stage)}", _notes(data["stage_event"], "note")
+            return f"Reopened into {wording.say(item.to_stage)}", _said_with_stage(data)
         case "deal.cancelled":
             return "Cancelled", _notes(data, "reason")
         case "deal.assigned":
@@ -240,10 +239,11 @@ def _notes(owner: Mapping[str, Any], key: str) -> list[str]:
     return [owner[key] if owner[key] is not None else REDACTED]
 
 
-def _said_beside_stage(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a move says beside its stage: the day of a closing, the confidence that a CRM's history states."""
+def _said_with_stage(data: Mapping[str, Any]) -> list[str]:
+    """What is said as a deal enters a stage: the day of a closing, a confidence, as of a CRM's history, and a note."""
     beside = ("actual_close_date", "confidence")
-    return {column: value for column, value in data["set"].items() if column in beside and value is not None}
+    said = {column: value for column, value in data["set"].items() if column in beside and value is not None}
+    return [*_changes({"set": said}), *_notes(data["stage_event"], "note")]
 
 
 def _changes(data: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ def test_nodes_at_work_share_the_processors_unless_a_table_is_large(
     processors: int, share: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each statement gets its part, and one at least; each gets all where everything of a large one is computed."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)), raising=False)
+    monkeypatch.setattr(environment, "count_processors", lambda: processors)
     path = tmp_path / "warehouse.duckdb"
     assert environment.statement_threads(path) == share, "there is none yet"
     with open_warehouse(path) as warehouse:
@@ -31,11 +31,16 @@ def test_nodes_at_work_share_the_processors_unless_a_table_is_large(
     assert environment.statement_threads(path, is_whole=False) == share
 
 
+def test_processors_are_those_that_duckdb_would_use() -> None:
+    """It knows about limits that the number of processors does not tell."""
+    assert 1 <= environment.count_processors() <= (os.cpu_count() or 1)
+
+
 def test_a_run_has_so_many_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """dbt works on as many nodes as is assumed here, and DuckDB gets the number for a run."""
     [output] = yaml.safe_load((PROJECT / "profiles.yml").read_text())["dealbook"]["outputs"].values()
     assert output["threads"] == environment.NODES_AT_A_TIME
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(14)), raising=False)
+    monkeypatch.setattr(environment, "count_processors", lambda: 14)
     asked: list[int] = []
 
     def ask(_event: dict[str, object]) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select
 
 from api.workspace import moves, wording
 from api.workspace.board import BoardReader, read_stage_rules
@@ -26,10 +27,13 @@ from ledger.errors import (
     StageNotReachable,
     TextInvalid,
 )
+from ledger.imported import ImportedStage
 from ledger.settings import Settings
 from ledger.store import Ledger
+from ledger.tables import AgentDeal
 from ledger.vocabulary import AdjustmentType, AssetType, CommissionStatus, CommissionType, DealType, PipelineStage
 from tests.api.conftest import People, Person
+from tests.support.ledger import LONG_AGO, import_items, imported_deal
 
 NOW = datetime.now(UTC)
 FORM = {"title": "Shophouse", "asset_type": "retail", "deal_type": "lease", "currency": "sgd"}
@@ -191,6 +195,27 @@ def test_the_view_offers_what_the_role_may_do(ledger: Ledger, settings: Settings
         view = view_of(ledger, settings, actor_of(person), deal_id)
         offered[person.role.value] = (view.may_write, view.may_assign, view.may_reopen)
     assert offered == {"viewer": (False,) * 3, "agent": (True, False, False), "manager": (True,) * 3}
+
+
+def test_a_confidence_is_told_with_the_stage_it_came_with(ledger: Ledger, settings: Settings, people: People) -> None:
+    """Opened, moved, closed, reopened: each as the CRM's history had it; a closing states none."""
+    path = [
+        (PipelineStage.LEAD_CAPTURED, "0.1"),
+        (PipelineStage.PROPOSAL, "0.45"),
+        (PipelineStage.CLOSED_LOST, "0"),
+        (PipelineStage.NEGOTIATION, "0.7"),
+    ]
+    stages = [
+        ImportedStage(stage, LONG_AGO + timedelta(days=day), confidence=Decimal(confidence))
+        for day, (stage, confidence) in enumerate(path)
+    ]
+    import_items(ledger, "deals", [imported_deal(actor_of(people.anna), stages=stages)])
+    with ledger.read() as session:
+        [deal_id] = session.scalars(select(AgentDeal.id))
+    view = view_of(ledger, settings, SYSTEM, deal_id)
+    said = [lines for title, lines in (say_item(item, view) for item in view.timeline) if "added" not in title]
+    closed = f"Closed on: {wording.day((LONG_AGO + timedelta(days=2)).astimezone(settings.time_zone).date())}"
+    assert said == [["Confidence: 10 %"], ["Confidence: 45 %"], [closed], ["Confidence: 70 %"]]
 
 
 def test_everything_in_a_timeline_has_words(ledger: Ledger, settings: Settings, people: People) -> None:
